@@ -1,0 +1,119 @@
+"""Finds Java and the jars, and says how the daemon is started with them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from record_processor.errors import StartError
+from record_processor.launcher.probe import probe
+from record_processor.launcher.signals import Signals
+
+MINIMUM_VERSION: Final = 17
+"""The oldest Java that runs the daemon."""
+
+_MAIN_CLASS: Final = "recordprocessor.Daemon"
+_OUR_JARS: Final = Path(__file__).parents[1] / "jars"
+_HOW_TO_INSTALL: Final = (
+    f"install a Java runtime, version {MINIMUM_VERSION} or newer "
+    "(Debian: apt install openjdk-17-jre-headless; "
+    "Amazon Linux: dnf install java-17-amazon-corretto-headless; macOS: brew install openjdk@17), "
+    "or set JAVA_HOME"
+)
+# Collector and heap are left to the JVM and JDK_JAVA_OPTIONS: a collector named here would forbid all others.
+_FLAGS: Final = (
+    "-XX:+ExitOnOutOfMemoryError",  # a daemon that is out of memory does not drag on: it is started again
+    "-XX:-CreateCoredumpOnCrash",  # a core dump would hold items
+    "-Djava.util.concurrent.ForkJoinPool.common.parallelism=64",  # the adapter's calls block there
+    "-Dfile.encoding=UTF-8",
+    "-Dstdout.encoding=UTF-8",
+    "-Dstderr.encoding=UTF-8",
+    "-Duser.language=en",  # KCL formats and folds case with the default locale
+    "-Duser.country=US",
+    "-Djava.awt.headless=true",
+)
+
+
+def find_java(signals: Signals, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the path of a Java that is new enough: JAVA_HOME's if that is set, else the one on PATH.
+
+    Raises StartError, saying what to install, and Stopped.
+    """
+    java = _locate(environ)
+    version = _major_version(java, signals)
+    if version < MINIMUM_VERSION:
+        raise StartError(f"{java} is Java {version}, which is too old: {_HOW_TO_INSTALL}")
+    return java
+
+
+def daemon_command(java: str) -> list[str]:
+    """Return the command that starts the daemon. Raises StartError if a jar is missing or empty."""
+    class_path = os.pathsep.join(str(folder / "*") for folder in (_our_jars(), _kcl_jars()))
+    return [java, *_FLAGS, "-cp", class_path, _MAIN_CLASS]
+
+
+def _locate(environ: Mapping[str, str]) -> str:
+    home = environ.get("JAVA_HOME")
+    if home:
+        java = str(Path(home, "bin", "java"))
+        if not os.access(java, os.X_OK):
+            raise StartError(
+                f"JAVA_HOME is {home}, but there is no program {java}: set it right, or unset it"
+            )
+        return java
+    found = shutil.which("java", path=environ.get("PATH"))
+    if found is None:
+        raise StartError(f"there is no java on PATH: {_HOW_TO_INSTALL}")
+    return found
+
+
+def _major_version(java: str, signals: Signals) -> int:
+    try:
+        exit_code, output = probe([java, "-version"], signals)
+    except OSError as error:
+        raise StartError(f"{java} cannot be run ({error.strerror}): {_HOW_TO_INSTALL}") from None
+    # `version "17.0.15"`, `version "25-ea"`, and `version "1.8.0_402"` for Java 8.
+    match = re.search(r'version "(?:1\.)?(\d+)', output)
+    if exit_code != 0 or match is None:
+        last_line = (output.strip().splitlines() or ["no output"])[-1]
+        raise StartError(
+            f"{java} -version failed with exit code {exit_code} ({last_line}): {_HOW_TO_INSTALL}"
+        )
+    return int(match[1])
+
+
+def _our_jars() -> Path:
+    if not all(
+        _holds_jars(_OUR_JARS, name)
+        for name in ("record-processor-daemon", "dynamodb-streams-kinesis-adapter")
+    ):
+        raise StartError(
+            f"the daemon's jars are not in {_OUR_JARS}: in a source checkout run scripts/install first"
+        )
+    return _OUR_JARS
+
+
+def _kcl_jars() -> Path:
+    spec = importlib.util.find_spec("amazon_kclpy")
+    if spec is None or spec.origin is None:
+        raise StartError("amazon_kclpy, which brings KCL's jars, is not installed: pip install amazon_kclpy")
+    folder = Path(spec.origin).parent / "jars"
+    # Its installation downloads them, and goes on quietly when that fails.
+    if not _holds_jars(folder, "amazon-kinesis-client"):
+        raise StartError(
+            f"KCL's jars are not in {folder}: pip install --force-reinstall --no-cache-dir amazon_kclpy"
+        )
+    return folder
+
+
+def _holds_jars(folder: Path, name: str) -> bool:
+    """Whether there are jars of that name. Raises StartError for one that a broken download left empty."""
+    for jar in sorted(folder.glob("*.jar")):
+        if jar.stat().st_size == 0:
+            raise StartError(f"{jar} is empty, its download failed: install its package again")
+    return any(folder.glob(f"{name}*.jar"))

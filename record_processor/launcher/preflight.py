@@ -1,0 +1,54 @@
+"""What can be found out before Java starts: does the user's class import, is the user's program there."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from record_processor.errors import ConfigurationError, ExitCode
+from record_processor.launcher.commands import daemon_environment
+from record_processor.launcher.probe import how_it_ended, probe
+from record_processor.launcher.signals import Signals
+
+
+class ImportFailedError(ConfigurationError):
+    """The user's class cannot be imported."""
+
+    def __init__(self, message: str, output: str) -> None:
+        """Carry what the attempt wrote: the user's own traceback, and whatever the module printed."""
+        super().__init__(message)
+        self.output = output
+
+
+def check_processor(worker: Sequence[str], file: Path, signals: Signals) -> None:
+    """Import the class in a process of its own, as the worker will. Raises ImportFailedError and Stopped."""
+    exit_code, output = probe([*worker, "--check"], signals, daemon_environment())
+    if exit_code == 0:
+        return
+    if exit_code == ExitCode.USAGE and output.strip():
+        before, _, last = output.rstrip().rpartition("\n")
+        raise ImportFailedError(f"{file}: processor: {last}", before)
+    raise ImportFailedError(f"{file}: processor: importing it ended Python {how_it_ended(exit_code)}", output)
+
+
+def check_program(command_line: str, file: Path) -> None:
+    """Look for the program of `executableName`, on PATH unless it has a slash. Raises ConfigurationError."""
+    program = shlex.split(command_line)[0]
+    if not shutil.which(program):
+        raise ConfigurationError(f"{file}: executableName: {program} {_why_not(program)}")
+
+
+def _why_not(program: str) -> str:
+    file = Path(program)
+    if file.is_dir():
+        return "is a folder; name a program"
+    if file.exists() and not os.access(file, os.X_OK):
+        return f"is not executable: chmod +x {shlex.quote(program)}"
+    if file.exists():
+        return f"is not on PATH; for the one in this folder write ./{program}"
+    if os.sep in program:
+        return f"does not exist; looked from {Path.cwd()}"
+    return "is not on PATH; write its full path"

@@ -1,0 +1,106 @@
+"""RecordProcessor, the class users subclass, and what it is given.
+
+The worker makes one instance for each shard, in a process of its own, and calls it from one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from record_processor.record import Record
+
+
+class TeardownReason(str, Enum):
+    """Why a shard leaves this worker. The words are KCL's."""
+
+    LEASE_LOST = "leaseLost"
+    """Another worker owns the shard now, from the last checkpoint on; nothing can be checkpointed."""
+    SHARD_ENDED = "shardEnded"
+    """Every record of the shard was handled; its children follow."""
+    SHUTDOWN_REQUESTED = "shutdownRequested"
+    """This host drains; what was handled is checkpointed."""
+
+
+class Checkpointer(Protocol):
+    """Stores by hand how far a shard was handled. Nobody must: `checkpointIntervalMillis` does it, too."""
+
+    def checkpoint(self, record: Record | None = None) -> None:
+        """Store now that `record` and all before it are done; without one, every record handled so far.
+
+        Call it from the thread that runs the handler. Raises a CheckpointError: LeaseLostError,
+        ThrottlingError, DependencyError, InvalidStateError, or CheckpointError itself when `record` lies
+        beyond what was handed out.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ShardContext:
+    """What a record processor is told about its shard."""
+
+    stream_arn: str
+    """The ARN of the stream; empty if the daemon does not say."""
+    table_name: str
+    """The table that the stream belongs to; empty if the daemon does not say."""
+    shard_id: str
+    """The shard, such as `shardId-00000001700000000000-a1b2c3d4`."""
+    worker_id: str
+    """The host's `workerId`, as in the lease table; empty if the daemon does not say."""
+    checkpointer: Checkpointer
+    """Stores by hand how far the shard was handled."""
+
+
+class RecordProcessor:
+    """Handles the changes of a table. Subclass it and override what you need; `__init__` takes no arguments.
+
+    Override `on_insert`, `on_modify` and `on_remove`; or `process_record` for all of them; or `process_batch`
+    to handle many at once. A method that returns says that its records are done, their effects durable. One
+    that raises is called again with the same records, after a growing pause, until it returns: no record is
+    passed over, and none behind it runs ahead.
+    """
+
+    def setup(self, context: ShardContext) -> None:
+        """Open clients and connections, before the first record of a shard.
+
+        An exception ends the worker, and it is replaced after a pause.
+        """
+
+    def teardown(self, reason: TeardownReason) -> None:
+        """Close what `setup` opened, after the last record of a shard. Not called when the process is killed.
+
+        An exception is logged and changes nothing.
+        """
+
+    def on_insert(self, record: Record) -> None:
+        """Handle an item that was added."""
+
+    def on_modify(self, record: Record) -> None:
+        """Handle an item that was changed."""
+
+    def on_remove(self, record: Record) -> None:
+        """Handle an item that was deleted, by a client or by time to live (`record.is_ttl_delete`)."""
+
+    def process_record(self, record: Record) -> None:
+        """Handle one record; unless overridden, by `on_insert`, `on_modify` or `on_remove`.
+
+        Raises ValueError for an event name that DynamoDB Streams does not have.
+        """
+        match record.event_name:
+            case "INSERT":
+                self.on_insert(record)
+            case "MODIFY":
+                self.on_modify(record)
+            case "REMOVE":
+                self.on_remove(record)
+            case _:
+                raise ValueError(f"record {record.sequence_number} is neither INSERT, MODIFY nor REMOVE")
+
+    def process_batch(self, records: Sequence[Record]) -> None:
+        """Handle a batch, in the order of its records; unless overridden, by `process_record` for each.
+
+        If it raises, it is called again with the same records, without those checkpointed by hand.
+        """
+        for record in records:
+            self.process_record(record)

@@ -1,0 +1,96 @@
+"""`python -m record_processor.worker`: one shard's process. With `--check` it only checks the user's class.
+
+Exit status: 0 the daemon ended the shard, or the check succeeded; 1 the worker is to be replaced; 2 the class
+cannot be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from record_processor.errors import ConfigurationError, ExitCode, ProtocolError
+from record_processor.pipeline.retry import Backoff
+from record_processor.worker import loop, output, tether
+from record_processor.worker.channel import Channel, DaemonGoneError
+from record_processor.worker.conversation import Conversation
+from record_processor.worker.load import add_paths, load
+from record_processor.worker.tracebacks import has_user_frames, user_traceback
+
+_log = logging.getLogger("record_processor")
+_REPLACE_ME = 1
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run a worker and end the process."""
+    options = _parse(arguments)
+    tether.ignore_signals()
+    tether.tie_to_parent(tether.parent_pid_from_environment())
+    protocol = output.take_over_streams()
+    add_paths(options.path)
+    if options.check:
+        output.end_at_once(_check(options.processor))
+    output.log_to_daemon(options.log_level)
+    channel = Channel(*protocol)
+    os.register_at_fork(
+        after_in_child=channel.close
+    )  # else a forked child would hide our death from the daemon
+    output.finish(_work(Conversation(channel), options))
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m record_processor.worker", description=__doc__)
+    parser.add_argument("--processor", required=True, metavar="module:Class", help="the user's class")
+    parser.add_argument(
+        "--path", action="append", default=[], metavar="DIR", help="where modules are, in this order"
+    )
+    parser.add_argument("--check", action="store_true", help="only import the class and check it")
+    parser.add_argument(
+        "--log-level", default="INFO", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR")
+    )
+    parser.add_argument("--checkpoint-interval-millis", type=int, default=5000, metavar="N")
+    parser.add_argument("--retry-backoff-millis", type=int, default=100, metavar="N")
+    parser.add_argument("--maximum-retry-backoff-millis", type=int, default=30_000, metavar="N")
+    return parser.parse_args(arguments)
+
+
+def _check(name: str) -> int:
+    """Say on standard error what is wrong with the class; the last line says it in one."""
+    try:
+        load(name)
+    except ConfigurationError as error:
+        if error.__cause__ is not None and has_user_frames(error.__cause__):
+            print(user_traceback(error.__cause__), end="", file=sys.stderr)
+        print(error, file=sys.stderr)
+        return ExitCode.USAGE
+    return 0
+
+
+def _work(conversation: Conversation, options: argparse.Namespace) -> int:
+    try:
+        processor = load(options.processor)
+        loop.run(conversation, processor, _options(options))
+    except ConfigurationError as error:
+        _log.error("%s", error, exc_info=error.__cause__)
+        return ExitCode.USAGE
+    except ProtocolError as error:
+        _log.error("%s; the worker is replaced", error)
+    except SystemExit as request:
+        _log.error("a handler called sys.exit(%r); the worker is replaced", request.code, exc_info=request)
+    except (loop.SetupFailedError, DaemonGoneError):
+        pass  # the one is logged, of the other the daemon need not hear
+    else:
+        return 0
+    return _REPLACE_ME
+
+
+def _options(options: argparse.Namespace) -> loop.Options:
+    backoff = Backoff(options.retry_backoff_millis / 1000, options.maximum_retry_backoff_millis / 1000)
+    return loop.Options(options.checkpoint_interval_millis / 1000, backoff)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

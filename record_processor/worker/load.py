@@ -1,0 +1,107 @@
+"""Finds the user's class by `module:Class`; every mistake is one line. Used by the worker's main."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from record_processor.errors import ConfigurationError
+from record_processor.processor import RecordProcessor
+
+_HANDLERS: Final = ("on_insert", "on_modify", "on_remove", "process_record", "process_batch")
+_METHODS: Final = ("setup", "teardown", *_HANDLERS)
+
+
+def add_paths(paths: Sequence[str]) -> None:
+    """Look modules up in these folders first, in this order."""
+    sys.path[:] = [*paths, *(path for path in sys.path if path not in paths)]
+
+
+def load(name: str) -> type[RecordProcessor]:
+    """Import a subclass of RecordProcessor, given as `module:Class`, and check that it can be used as one.
+
+    Raises ConfigurationError; if the module's own code raised, that is its `__cause__`.
+    """
+    module, _, path = name.partition(":")
+    found: object = _import(module)
+    parent = module
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise ConfigurationError(f"{parent} has no {part}{_hint(part, found)}")
+        found = getattr(found, part)
+        parent = f"{parent}.{part}"
+    return _checked(name, found)
+
+
+def _import(module: str) -> object:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            looked_in = ", ".join(path or "." for path in sys.path)
+            raise ConfigurationError(f"there is no module {error.name}; looked in {looked_in}") from None
+        raise _not_importable(module, error) from error
+    except (Exception, SystemExit) as error:
+        raise _not_importable(module, error) from error
+
+
+def _not_importable(module: str, error: BaseException) -> ConfigurationError:
+    reason = " ".join(str(error).split())
+    return ConfigurationError(f"{module} cannot be imported: {type(error).__name__}: {reason}")
+
+
+def _hint(name: str, found: object) -> str:
+    nearest = difflib.get_close_matches(
+        name, [known for known in dir(found) if not known.startswith("_")], n=1
+    )
+    return f"; did you mean {nearest[0]}?" if nearest else ""
+
+
+def _checked(name: str, found: object) -> type[RecordProcessor]:
+    if not (isinstance(found, type) and issubclass(found, RecordProcessor)):
+        raise ConfigurationError(f"{name} is not a subclass of record_processor.RecordProcessor")
+    if not any(_overridden(found, method) for method in _HANDLERS):
+        raise ConfigurationError(f"{name} handles nothing; override one of {', '.join(_HANDLERS)}")
+    if abstract := sorted(getattr(found, "__abstractmethods__", ())):
+        raise ConfigurationError(f"{name} is abstract; it lacks {', '.join(abstract)}")
+    if not _accepts(found, 0):
+        raise ConfigurationError(
+            f"{name} cannot be made without arguments; move what it needs to setup(context)"
+        )
+    for method in _METHODS:
+        if overridden := _overridden(found, method):
+            is_given_self = inspect.isfunction(inspect.getattr_static(found, method))
+            _check_method(f"{name}.{method}", overridden, 2 if is_given_self else 1)
+    return found
+
+
+def _overridden(processor: type[RecordProcessor], method: str) -> Callable[..., object] | None:
+    own: Callable[..., object] = getattr(processor, method)
+    return None if own is getattr(RecordProcessor, method) else own
+
+
+def _check_method(name: str, method: Callable[..., object], arguments: int) -> None:
+    """Refuse what would be called and yet never run, or could never be called."""
+    if any(
+        is_lazy(method)
+        for is_lazy in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    ):
+        raise ConfigurationError(
+            f"{name} would never run: it must be a plain method, without async and yield"
+        )
+    if not _accepts(method, arguments):
+        raise ConfigurationError(f"{name} must take exactly one argument besides self")
+
+
+def _accepts(function: Callable[..., object], count: int) -> bool:
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:  # written in C, without a signature: only calling it will tell
+        return True
+    return True

@@ -1,0 +1,124 @@
+"""The only loop of a worker: one shard from `initialize` to its end. Called by the worker's main, once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from record_processor.errors import ProtocolError
+from record_processor.pipeline.deliver import Delivery
+from record_processor.pipeline.retry import Backoff
+from record_processor.processor import RecordProcessor, ShardContext, TeardownReason
+from record_processor.record import Record, RecordSource
+from record_processor.worker.checkpointer import IntervalCheckpointer
+from record_processor.worker.conversation import Conversation
+from record_processor.worker.messages import (
+    Initialize,
+    LeaseLost,
+    ProcessRecords,
+    ShardEnded,
+    ShutdownRequested,
+)
+
+_log = logging.getLogger("record_processor")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the settings say about a worker."""
+
+    checkpoint_interval_seconds: float
+    backoff: Backoff
+
+
+class SetupFailedError(Exception):
+    """The user's `__init__` or `setup` raised; it was logged."""
+
+
+def run(conversation: Conversation, make_processor: Callable[[], RecordProcessor], options: Options) -> None:
+    """Handle one shard, until the daemon ends it.
+
+    Raises SetupFailedError, ProtocolError or DaemonGoneError: after each the daemon replaces the worker.
+    """
+    message = conversation.receive()
+    if not isinstance(message, Initialize):
+        raise ProtocolError("the daemon's first message is not initialize")
+    checkpointer = IntervalCheckpointer(conversation.request_checkpoint, options.checkpoint_interval_seconds)
+    processor = _set_up(make_processor, message, checkpointer)
+    conversation.acknowledge(message.action)
+    source = RecordSource(message.stream_arn, message.table_name, message.shard_id)
+    _Shard(conversation, processor, checkpointer, source, options.backoff).run()
+
+
+def _set_up(
+    make_processor: Callable[[], RecordProcessor], shard: Initialize, checkpointer: IntervalCheckpointer
+) -> RecordProcessor:
+    try:
+        processor = make_processor()
+        processor.setup(
+            ShardContext(shard.stream_arn, shard.table_name, shard.shard_id, shard.worker_id, checkpointer)
+        )
+    except Exception as error:
+        _log.exception("%s: setup failed; the worker is replaced", shard.shard_id)
+        raise SetupFailedError from error
+    return processor
+
+
+class _Shard:
+    """A shard whose record processor is set up."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        processor: RecordProcessor,
+        checkpointer: IntervalCheckpointer,
+        source: RecordSource,
+        backoff: Backoff,
+    ) -> None:
+        self._conversation = conversation
+        self._processor = processor
+        self._checkpointer = checkpointer
+        self._source = source
+        self._delivery = Delivery(processor, checkpointer, backoff, self._is_abandoned)
+
+    def run(self) -> None:
+        """Do what the daemon says, message by message; store checkpoints while it says nothing."""
+        is_over = False
+        while not is_over:
+            message = self._conversation.receive(self._checkpointer.seconds_until_due())
+            match message:
+                case None:
+                    self._checkpointer.store_if_due()
+                case ProcessRecords():
+                    self._process(message)
+                case LeaseLost() | ShardEnded() | ShutdownRequested():
+                    self._end(message)
+                    is_over = True
+                case _:
+                    raise ProtocolError(f"the daemon's {message.action} came out of turn")
+
+    def _process(self, message: ProcessRecords) -> None:
+        """Handle a batch. An abandoned one is not acknowledged: its rest goes to the shard's next worker."""
+        self._checkpointer.batch_begins()
+        if self._delivery.deliver([Record.from_wire(record, self._source) for record in message.records]):
+            self._checkpointer.store_if_due()
+            self._conversation.acknowledge(message.action)
+
+    def _end(self, message: LeaseLost | ShardEnded | ShutdownRequested) -> None:
+        """Leave the shard. At its end the daemon stores the checkpoint; without a lease nobody does."""
+        if isinstance(message, ShutdownRequested):
+            self._checkpointer.store_finally(self._conversation.is_interrupted)
+        if isinstance(message, LeaseLost):
+            self._checkpointer.is_lease_lost = True
+        self._tear_down(TeardownReason(message.action))
+        self._conversation.acknowledge(message.action)
+
+    def _tear_down(self, reason: TeardownReason) -> None:
+        try:
+            self._processor.teardown(reason)
+        except Exception:  # noqa: BLE001  # whatever it is, the shard is over
+            _log.exception("%s: teardown failed", self._source.shard_id)
+
+    def _is_abandoned(self, timeout_seconds: float) -> bool:
+        return self._checkpointer.is_lease_lost or self._conversation.is_interrupted(timeout_seconds)

@@ -1,0 +1,37 @@
+package recordprocessor;
+
+import java.util.function.LongSupplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Threads that do not keep the JVM alive. */
+final class Background {
+    private static final Logger log = LoggerFactory.getLogger(Background.class);
+    private static final long AFTER_ERROR_MILLIS = 1_000;
+
+    private Background() {}
+
+    static void run(String name, Runnable work) {
+        Thread thread = new Thread(work, name);
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    /** Repeats the work, whatever it throws; it says for how many milliseconds to wait before the next time. */
+    static void forEver(String name, LongSupplier work) {
+        run(name, () -> {
+            while (true) {
+                Pause.millis(once(name, work));
+            }
+        });
+    }
+
+    private static long once(String name, LongSupplier work) {
+        try {
+            return work.getAsLong();
+        } catch (RuntimeException e) {
+            log.error("{} failed, and goes on: {}", name, Errors.oneLine(e), e);
+            return AFTER_ERROR_MILLIS;
+        }
+    }
+}

@@ -1,0 +1,130 @@
+package recordprocessor;
+
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The end of the daemon: handlers finish, last checkpoints are made, leases are given back.
+ *
+ * <p>KCL's own graceful shutdown would wait for a batch that is blocked in retries, takes seconds to notice that a
+ * shard is done, and leaves our name in the lease rows.
+ */
+final class Drain {
+    private static final Logger log = LoggerFactory.getLogger(Drain.class);
+    /** Kept back of the grace period for giving back the leases. */
+    private static final long RESERVE_MILLIS = 1_500;
+
+    private final long graceMillis;
+    private final ExecutorService threads = Executors.newCachedThreadPool(task -> {
+        Thread thread = new Thread(task, "drain");
+        thread.setDaemon(true);
+        return thread;
+    });
+    private final CountDownLatch asked = new CountDownLatch(1);
+    private volatile long askedNanos;
+    private volatile boolean running;
+    private volatile StartException failure;
+
+    Drain(long graceMillis) {
+        this.graceMillis = graceMillis;
+    }
+
+    /** From now on there are leases to give back. */
+    void begin() {
+        running = true;
+    }
+
+    /** By the launcher, because of a signal. */
+    void request() {
+        if (!running) {
+            // Whatever the start waits for, nobody has to wait for it: nothing is read yet.
+            Runtime.getRuntime().halt(ExitCode.DRAINED);
+        }
+        if (asked.getCount() > 0) {
+            askedNanos = System.nanoTime();
+            asked.countDown();
+        }
+    }
+
+    void cannotStart(String reason) {
+        failure = StartException.couldNotStart("KCL could not start: " + reason, null);
+        request();
+    }
+
+    /** Only an error ends the scheduler before it is asked to. */
+    void schedulerEnded() {
+        if (asked.getCount() > 0) {
+            failure = new StartException(ExitCode.CRASHED, "KCL's scheduler ended by itself", null);
+        }
+        request();
+    }
+
+    /** Waits for the end, and makes it an orderly one. Returns the exit code. */
+    int await(ShardProcessors processors, Kcl kcl) {
+        try {
+            asked.await();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        log.debug("draining, for up to {} ms", graceMillis);
+        kcl.leases().stopTaking();
+        processors.startDraining();
+        drain(processors.live());
+        int exitCode = giveBack(kcl.leases());
+        if (failure != null) {
+            throw failure;
+        }
+        return exitCode;
+    }
+
+    private int giveBack(Leases leases) {
+        CompletableFuture<Void> done = CompletableFuture.runAsync(
+                () -> log.info("drained; leases given back: {}", leases.evictAll()), threads);
+        long spentMillis = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - askedNanos);
+        if (within(done, graceMillis - spentMillis)) {
+            return ExitCode.DRAINED;
+        }
+        log.error(
+                "the leases could not be given back within shutdownGraceMillis = {}; other hosts take them when they"
+                        + " have expired",
+                graceMillis);
+        return ExitCode.FATAL;
+    }
+
+    private void drain(List<ShardProcessor> shards) {
+        CompletableFuture<?> all = CompletableFuture.allOf(shards.stream()
+                .map(shard -> CompletableFuture.runAsync(shard::drain, threads))
+                .toArray(CompletableFuture[]::new));
+        if (!within(all, leftMillis())) {
+            shards.forEach(ShardProcessor::kill);
+            within(all, RESERVE_MILLIS / 2);
+        }
+    }
+
+    private static boolean within(CompletableFuture<?> all, long millis) {
+        try {
+            all.get(Math.max(1, millis), TimeUnit.MILLISECONDS);
+            return true;
+        } catch (TimeoutException e) {
+            return false;
+        } catch (java.util.concurrent.ExecutionException e) {
+            log.warn("a shard could not be drained: {}", Errors.oneLine(e), e);
+            return true;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return false;
+        }
+    }
+
+    private long leftMillis() {
+        long spentMillis = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - askedNanos);
+        return graceMillis - Math.min(RESERVE_MILLIS, graceMillis / 2) - spentMillis;
+    }
+}

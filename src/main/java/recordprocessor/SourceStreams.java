@@ -1,0 +1,204 @@
+package recordprocessor;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import software.amazon.awssdk.services.dynamodb.model.ResourceNotFoundException;
+import software.amazon.awssdk.services.dynamodb.model.TableDescription;
+import software.amazon.kinesis.common.InitialPositionInStream;
+import software.amazon.kinesis.common.InitialPositionInStreamExtended;
+import software.amazon.kinesis.common.StreamConfig;
+import software.amazon.kinesis.common.StreamIdentifier;
+import software.amazon.kinesis.processor.FormerStreamsLeasesDeletionStrategy;
+import software.amazon.kinesis.processor.MultiStreamTracker;
+
+/**
+ * Which stream of each table is being read.
+ *
+ * <p>When a table or its stream is made anew, the stream that the application remembers is read to its end first, and
+ * only then the new one, from its beginning. KCL is always told of several streams, even of one: its lease keys then
+ * carry the stream's name, so that a second table, or a table's next stream, never touches a checkpoint.
+ */
+final class SourceStreams implements MultiStreamTracker {
+    private static final Logger log = LoggerFactory.getLogger(SourceStreams.class);
+    private static final long SWITCH_CHECK_MILLIS = 1_000;
+
+    private final AwsClients aws;
+    private final StateTable state;
+    private final Settings settings;
+    /** By table name; in the order of the settings. */
+    private final Map<String, StateTable.Stream> current = new ConcurrentHashMap<>();
+
+    private final Map<String, String> complaints = new ConcurrentHashMap<>();
+
+    private SourceStreams(Settings settings, AwsClients aws, StateTable state) {
+        this.settings = settings;
+        this.aws = aws;
+        this.state = state;
+    }
+
+    /** Finds every configured table's stream, or says in one line why it cannot be read. */
+    static SourceStreams find(Settings settings, AwsClients aws, StateTable state) {
+        SourceStreams streams = new SourceStreams(settings, aws, state);
+        streams.wanted().forEach(streams::remember);
+        return streams;
+    }
+
+    /** Makes the leases, and from then on keeps asking whether a table has a new stream. */
+    void follow(Leases leases) {
+        current.forEach((table, stream) -> {
+            leases.createMissing(streamConfig(stream));
+            log.info("reading table {}, stream {}", table, stream.arn());
+        });
+        Background.forEver("stream-watch", () -> check(leases));
+    }
+
+    /** Returns for how long to wait before the next check, in milliseconds. */
+    private long check(Leases leases) {
+        long nextCheckMillis = settings.streamCheckIntervalMillis();
+        try {
+            for (Map.Entry<String, String> want : wanted().entrySet()) {
+                if (!want.getValue().equals(current.get(want.getKey()).arn())
+                        && !switchOver(leases, want.getKey(), want.getValue())) {
+                    nextCheckMillis = Math.min(nextCheckMillis, SWITCH_CHECK_MILLIS);
+                }
+            }
+            complaints.remove("check");
+        } catch (StartException | CompletionException e) {
+            complainOnce("check", Errors.oneLine(e));
+        }
+        return nextCheckMillis;
+    }
+
+    /** Whether the table's new stream could be begun, which is when its old one has been read to the end. */
+    private boolean switchOver(Leases leases, String table, String newArn) {
+        StateTable.Stream old = current.get(table);
+        if (complaints.put(table, newArn) == null) {
+            log.warn(
+                    "table {} has a new stream, {}; the old one, {}, is read to its end first",
+                    table,
+                    newArn,
+                    old.arn());
+        }
+        if (!leases.isFinished(streamConfig(old))) {
+            return false;
+        }
+        state.replace(table, old, new StateTable.Stream(newArn, InitialPositionInStream.TRIM_HORIZON.name()));
+        StateTable.Stream next = state.stream(table).orElseThrow();
+        current.put(table, next);
+        leases.createMissing(streamConfig(next));
+        leases.takeNow();
+        complaints.remove(table);
+        log.info("reading table {}, stream {}, from its beginning; the old stream is finished", table, next.arn());
+        return true;
+    }
+
+    private void remember(String table, String arn) {
+        String position = settings.startAtLatest() ? "LATEST" : "TRIM_HORIZON";
+        if (state.stream(table).isEmpty()) {
+            checkReadable(arn);
+            state.putIfAbsent(table, new StateTable.Stream(arn, position));
+        }
+        current.put(table, state.stream(table).orElseThrow());
+    }
+
+    private void checkReadable(String arn) {
+        StartCall.of("dynamodb:DescribeStream", arn, () -> {
+            try {
+                return aws.streams().dynamoDBStreams().describeStream(request -> request.streamArn(arn)
+                        .limit(1));
+            } catch (ResourceNotFoundException e) {
+                throw StartException.couldNotStart(
+                        "no such stream: " + arn + "; check streamArn and regionName (" + settings.regionName() + ")",
+                        e);
+            }
+        });
+    }
+
+    /** Table name to the ARN of the stream that the table has now, or that the user asked for. */
+    private Map<String, String> wanted() {
+        Map<String, String> wanted = new LinkedHashMap<>();
+        settings.sourceTables().forEach(table -> wanted.put(table, latestStream(table)));
+        settings.streamArns().forEach(arn -> wanted.put(tableName(arn), arn));
+        return wanted;
+    }
+
+    private String latestStream(String table) {
+        TableDescription description = StartCall.of("dynamodb:DescribeTable", tableArn(table), () -> describe(table));
+        boolean streaming = description.streamSpecification() != null
+                && Boolean.TRUE.equals(description.streamSpecification().streamEnabled());
+        if (!streaming && !current.containsKey(table)) {
+            throw StartException.couldNotStart(
+                    "table " + table + " has no stream; switch it on with: aws dynamodb update-table --table-name "
+                            + table
+                            + " --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES",
+                    null);
+        }
+        // A stream that was switched off while we read it is still there to be finished.
+        return description.latestStreamArn() == null ? current.get(table).arn() : description.latestStreamArn();
+    }
+
+    private TableDescription describe(String table) {
+        try {
+            return aws.dynamoDB()
+                    .describeTable(request -> request.tableName(table))
+                    .join()
+                    .table();
+        } catch (CompletionException e) {
+            if (Errors.cause(e) instanceof ResourceNotFoundException) {
+                throw StartException.couldNotStart(
+                        "no such table: " + table + " in " + settings.regionName() + where()
+                                + "; check sourceTable and regionName",
+                        e);
+            }
+            throw e;
+        }
+    }
+
+    private String where() {
+        return settings.dynamoDBEndpoint().map(endpoint -> " at " + endpoint).orElse("");
+    }
+
+    private String tableArn(String table) {
+        return "arn:aws:dynamodb:" + settings.regionName() + ":*:table/" + table;
+    }
+
+    private void complainOnce(String about, String message) {
+        if (!message.equals(complaints.put(about, message))) {
+            log.warn("cannot look for new streams: {}", message);
+        }
+    }
+
+    /** {@code arn:aws:dynamodb:region:account:table/NAME/stream/label}. */
+    static String tableName(String streamArn) {
+        return streamArn.substring(streamArn.indexOf(":table/") + ":table/".length(), streamArn.indexOf("/stream/"));
+    }
+
+    private static StreamConfig streamConfig(StateTable.Stream stream) {
+        return new StreamConfig(
+                StreamNames.identifier(stream.arn()),
+                InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.valueOf(stream.position())));
+    }
+
+    @Override
+    public List<StreamConfig> streamConfigList() {
+        return current.values().stream().map(SourceStreams::streamConfig).toList();
+    }
+
+    /** KCL must never delete a stream's leases: they hold its checkpoints. */
+    @Override
+    public FormerStreamsLeasesDeletionStrategy formerStreamsLeasesDeletionStrategy() {
+        return new FormerStreamsLeasesDeletionStrategy.NoLeaseDeletionStrategy();
+    }
+
+    /** A stream that has leases and is no longer listed, such as a finished one: nothing of it may be skipped. */
+    @Override
+    public StreamConfig createStreamConfig(StreamIdentifier identifier) {
+        return new StreamConfig(
+                identifier, InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON));
+    }
+}

@@ -1,0 +1,166 @@
+"""Which stream is read: tables made anew, tables added later, shards that roll over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from record_processor.testing import DynamoDBLocal, FaultProxy, wait_until, write_changes
+from record_processor.testing.plugin import MakeStreamTable
+from record_processor.testing.tables import create_stream_table
+
+from conftest import MakeApplication
+from rollover import RollOver
+
+pytestmark = pytest.mark.local
+
+
+def recreate_table(client: Any, table: str) -> None:
+    """Delete a table and make another of its name."""
+    client.delete_table(TableName=table)
+    create_stream_table(client, table)
+
+
+def restart_stream(client: Any, table: str) -> None:
+    """Switch a table's stream off and on."""
+    client.update_table(TableName=table, StreamSpecification={"StreamEnabled": False})
+    client.update_table(
+        TableName=table,
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+
+
+@pytest.mark.parametrize("renew", [recreate_table, restart_stream])
+@pytest.mark.parametrize("running", [True, False], ids=["running", "down"])
+def test_a_stream_made_anew_is_read_after_the_old_one_is_finished(
+    application: MakeApplication,
+    stream_table: MakeStreamTable,
+    dynamodb_local: DynamoDBLocal,
+    renew: Callable[[Any, str], None],
+    running: bool,
+) -> None:
+    """What was written before is handled to the last change, then the new stream from its first."""
+    table = stream_table()
+    client = dynamodb_local.client()
+    app = application(sourceTable=table.name, streamCheckIntervalMillis=1000)
+    old = write_changes(client, table.name, 60, seed=1, keys=6, prefix="old-")
+    app.start()
+    app.wait_until_handled(old.total)
+    if not running:
+        assert app.drain() == 0
+    late = write_changes(client, table.name, 60, seed=2, keys=6, prefix="late-")
+    renew(client, table.name)
+    new = write_changes(client, table.name, 60, seed=3, keys=6, prefix="new-")
+    if not running:
+        app.start()
+    app.wait_until_handled(old.total + late.total + new.total)
+    assert app.drain() == 0
+    report = app.check({**old.per_key, **late.per_key, **new.per_key})
+    assert report.repeats == []
+    order = [entry.key.split("-")[0] for entry in app.history.handled()]
+    assert order == ["old"] * old.total + ["late"] * late.total + ["new"] * new.total
+    assert app.owners() == []
+
+
+def test_the_new_stream_waits_for_a_record_of_the_old_one_that_fails(
+    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
+) -> None:
+    """The old stream is not finished while one of its records is not handled."""
+    table = stream_table()
+    client = dynamodb_local.client()
+    app = application(
+        sourceTable=table.name, processor="handlers:Fails", streamCheckIntervalMillis=1000
+    ).start_and_wait()
+    poison = write_changes(client, table.name, 3, seed=1, keys=1, prefix="poison-")
+    recreate_table(client, table.name)
+    new = write_changes(client, table.name, 20, seed=2, prefix="new-")
+    app.wait_for_line("is read to its end first")
+    app.wait_for_line("attempt 3 failed")
+    assert app.history.handled() == []
+    (app.folder / "mended").touch()
+    app.wait_until_handled(poison.total + new.total)
+    assert app.drain() == 0
+    app.check({**poison.per_key, **new.per_key})
+
+
+def test_the_end_of_a_shard_is_checkpointed_though_that_is_throttled(
+    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal, fault_proxy: FaultProxy
+) -> None:
+    """The lineage does not stand still: SHARD_END is stored as soon as the lease table takes it."""
+    table = stream_table()
+    client = dynamodb_local.client()
+    app = application(
+        endpoint=fault_proxy.endpoint, sourceTable=table.name, streamCheckIntervalMillis=1000
+    ).start_and_wait()
+    old = write_changes(client, table.name, 20, seed=1, prefix="old-")
+    app.wait_until_handled(old.total)
+
+    def is_shard_end(request: dict[str, Any]) -> bool:
+        return "SHARD_END" in str(request)
+
+    fault = fault_proxy.fail("UpdateItem", "ThrottlingException", match=is_shard_end)
+    recreate_table(client, table.name)
+    new = write_changes(client, table.name, 20, seed=2, prefix="new-")
+    wait_until(lambda: fault.hits >= 5, 30, "five throttled checkpoints")
+    fault.remove()
+    app.wait_until_handled(old.total + new.total)
+    assert app.drain() == 0
+    app.check({**old.per_key, **new.per_key})
+
+
+def test_a_table_can_be_added_without_losing_a_checkpoint(
+    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
+) -> None:
+    """The first table goes on where it was, the second is read from its beginning."""
+    first, second = stream_table(), stream_table()
+    client = dynamodb_local.client()
+    app = application(sourceTable=first.name)
+    (app.folder / "several-tables").touch()
+    begin = write_changes(client, first.name, 40, seed=1, prefix="begin-")
+    other = write_changes(client, second.name, 40, seed=2, prefix="other-")
+    app.start()
+    app.wait_until_handled(begin.total)
+    assert app.drain() == 0
+    more = write_changes(client, first.name, 40, seed=3, prefix="more-")
+    app.start(sourceTable=f"{first.name}, {second.name}")
+    app.wait_until_handled(begin.total + other.total + more.total)
+    assert app.drain() == 0
+    written = {f"{first.name}/{key}": n for key, n in {**begin.per_key, **more.per_key}.items()}
+    written |= {f"{second.name}/{key}": n for key, n in other.per_key.items()}
+    assert app.check(written).repeats == []
+
+
+def test_a_stream_can_be_named_by_its_arn(
+    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
+) -> None:
+    """streamArn instead of sourceTable; the handlers know the table's name all the same."""
+    table = stream_table()
+    written = write_changes(dynamodb_local.client(), table.name, 20, seed=1)
+    app = application(streamArn=table.stream_arn)
+    (app.folder / "several-tables").touch()
+    app.start()
+    app.wait_until_handled(written.total)
+    assert app.drain() == 0
+    app.check({f"{table.name}/{key}": n for key, n in written.per_key.items()})
+
+
+def test_a_shard_that_rolls_over_is_followed_to_its_child(
+    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal, fault_proxy: FaultProxy
+) -> None:
+    """The parent is finished first, and the child, whose lease key names the stream, follows within seconds."""
+    table = stream_table()
+    client = dynamodb_local.client()
+    roll_over = RollOver(fault_proxy, table.name)
+    app = application(endpoint=fault_proxy.endpoint, sourceTable=table.name).start_and_wait()
+    before = write_changes(client, table.name, 60, seed=1, keys=6, prefix="a-")
+    app.wait_until_handled(before.total // 2)
+    roll_over.roll(dynamodb_local)
+    after = write_changes(client, table.name, 60, seed=2, keys=6, prefix="b-")
+    app.wait_until_handled(before.total + after.total, timeout_seconds=30)
+    assert app.drain() == 0
+    assert app.check({**before.per_key, **after.per_key}).repeats == []
+    checkpoints = {row["shardId"]: row["checkpoint"] for row in app.leases()}
+    assert checkpoints[roll_over.child].isdigit()
+    assert checkpoints.get(roll_over.parent, "SHARD_END") == "SHARD_END"
+    assert all(row["leaseKey"].startswith("000000000000:") for row in app.leases())
