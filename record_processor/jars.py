@@ -19,7 +19,7 @@ LOCK: Final = Path(__file__).with_name("jars.lock")
 
 
 def verify(folders: Iterable[Path], lock: Path = LOCK) -> Iterator[str]:
-    """Yield a line for each jar that is missing from `folders`, changed, or not in the lock; none if all is well.
+    """Yield a line for each jar that is missing from `folders`, changed, or not locked; none if all is well.
 
     Their 33 MB take some 30 ms once they are in the page cache. Raises OSError if one cannot be read.
     """

@@ -177,7 +177,7 @@ def _write_all(
 
 
 def _batches(changes: Sequence[Change]) -> Iterator[list[Change]]:
-    """Put changes into batches in which each key comes once: DynamoDB allows no more. Each key keeps its order."""
+    """Put changes into batches that name each key once, as DynamoDB wants; each key keeps its order."""
     rounds: dict[int, list[Change]] = {}
     for change in changes:
         rounds.setdefault(change.n, []).append(change)

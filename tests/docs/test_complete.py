@@ -27,8 +27,9 @@ def _is_named(name: str, code: str) -> bool:
     return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", code) is not None
 
 
-def _missing(names: Iterable[str], code: str) -> list[str]:
-    return [name for name in names if not _is_named(name, code)]
+def _check(names: Iterable[str], code: str) -> None:
+    missing = [name for name in names if not _is_named(name, code)]
+    assert not missing, f"not documented: {', '.join(missing)}"
 
 
 def _commands(
@@ -42,22 +43,22 @@ def _commands(
 def test_every_property_is_documented() -> None:
     """docs/properties.md names every property that a file may hold."""
     names = [*[known.name for known in SCHEMA], *IGNORED]
-    assert _missing(names, code_of(PROPERTIES_PAGE)) == []
+    _check(names, code_of(PROPERTIES_PAGE))
 
 
 def test_every_public_name_is_documented() -> None:
     """What `from record_processor import …` offers is in the README or the reference."""
-    assert _missing(record_processor.__all__, _code()) == []
+    _check(record_processor.__all__, _code())
 
 
 def test_every_public_name_for_testing_is_documented() -> None:
     """What `from record_processor.testing import …` offers is in the README or the reference."""
-    assert _missing(record_processor.testing.__all__, _code()) == []
+    _check(record_processor.testing.__all__, _code())
 
 
 def test_every_command_is_documented() -> None:
     """Each command is shown as it is typed."""
-    assert _missing([path for path, _ in _commands()], _code()) == []
+    _check([path for path, _ in _commands()], _code())
 
 
 def test_every_option_is_documented() -> None:
@@ -69,7 +70,7 @@ def test_every_option_is_documented() -> None:
         for option in parameter.opts
         if isinstance(parameter, click.Option)
     ]
-    assert _missing(options, _code()) == []
+    _check(options, _code())
 
 
 def test_every_exit_code_is_documented() -> None:
@@ -80,4 +81,4 @@ def test_every_exit_code_is_documented() -> None:
         for code in ExitCode
         if not any(_is_named(str(int(code)), line) and _is_named(code.name, line) for line in lines)
     ]
-    assert missing == []
+    assert not missing

@@ -25,10 +25,11 @@ def pom() -> dict[str, str]:
 
 
 def test_the_changelog_begins_with_our_version() -> None:
-    """Nothing is released that the changelog does not tell of."""
-    first = re.search(r"^## \[?v?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
-    assert first is not None
-    assert first[1] == metadata.version(OURS)
+    """Its newest release, once there is one, is the version that pyproject.toml names."""
+    released = re.findall(
+        r"^## \[?v?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert released[:1] in ([], [metadata.version(OURS)])
 
 
 def test_java_is_compiled_against_the_kcl_that_python_brings(pom: dict[str, str]) -> None:

@@ -293,9 +293,18 @@ def test_a_second_signal_ends_everything_at_once(runner: Runner) -> None:
     seen = b""
     while b"draining" not in seen:
         seen += launcher.process.stderr.readline()
+    time.sleep(0.6)  # what comes sooner is taken for the same signal, sent to the process and its group
     launcher.process.send_signal(signal.SIGINT)
     assert launcher.end()[0] == 130
     wait_for(lambda: not is_alive(int(launcher.note("child")[0])))
+
+
+def test_a_signal_to_the_process_and_its_group_is_one_signal(runner: Runner) -> None:
+    """`timeout` and service managers send both within an instant: that drains, and does not end at once."""
+    launcher = runner.started("drains")
+    launcher.process.send_signal(signal.SIGTERM)
+    launcher.process.send_signal(signal.SIGTERM)
+    assert launcher.end()[0] == 0
 
 
 def test_a_daemon_that_does_not_drain_in_time_is_killed(runner: Runner) -> None:

@@ -46,23 +46,21 @@ final class Errors {
      */
     static StartException atStart(String action, String resource, Throwable e) {
         Throwable found = cause(e);
+        String where = action + " on " + resource;
         if (found instanceof AwsServiceException aws && isDenied(aws)) {
             return StartException.couldNotStart(
-                    "access denied: " + action + " on " + resource + "; allow it in the role's IAM policy ("
-                            + oneLine(found) + ")",
-                    found);
+                    "access denied: " + denied(aws, where) + "; allow it in the role's IAM policy", e);
         }
         if (found instanceof AwsServiceException aws && isCredentials(aws)) {
-            return StartException.couldNotStart(
-                    "AWS refused the credentials at " + action + " on " + resource + ": " + oneLine(found), found);
+            return StartException.couldNotStart("AWS refused the credentials at " + where + ": " + oneLine(found), e);
         }
         if (found instanceof SdkClientException) {
             return StartException.couldNotStart(
-                    "cannot reach AWS for " + action + " on " + resource
-                            + "; check regionName, dynamoDBEndpoint and the network (" + oneLine(found) + ")",
-                    found);
+                    "cannot reach AWS for " + where + "; check regionName, dynamoDBEndpoint and the network ("
+                            + oneLine(found) + ")",
+                    e);
         }
-        return StartException.couldNotStart(action + " on " + resource + " failed: " + oneLine(found), found);
+        return StartException.couldNotStart(where + " failed: " + oneLine(found), e);
     }
 
     /** AWS names the action and the resource itself; it may be another call than the one we know of. */

@@ -26,6 +26,7 @@ import software.amazon.kinesis.metrics.NullMetricsFactory;
  */
 final class Leases {
     private static final Logger log = LoggerFactory.getLogger(Leases.class);
+    private static final long MAX_BACKOFF_MILLIS = 500;
     private static final long TABLE_POLL_SECONDS = 1;
     private static final long TABLE_TIMEOUT_SECONDS = 180;
 
@@ -116,24 +117,32 @@ final class Leases {
         coordinator.stopLeaseTaker();
     }
 
-    /** Gives every lease back, so that another host can take it at once; KCL would leave our name in the rows. */
+    /**
+     * Gives every lease back, so that another host can take it at once; KCL would leave our name in the rows. Tries
+     * until it has: the caller does not wait for ever.
+     */
     int evictAll() {
         List<Lease> held = List.copyOf(coordinator.getAssignments());
         coordinator.stop();
         int evicted = 0;
         for (Lease lease : held) {
-            try {
-                Lease row = refresher.getLease(lease.leaseKey());
-                if (row != null
-                        && coordinator.workerIdentifier().equals(row.leaseOwner())
-                        && refresher.evictLease(row)) {
-                    evicted++;
-                }
-            } catch (DependencyException | InvalidStateException | ProvisionedThroughputException e) {
-                log.warn("the lease {} could not be given back: {}", lease.leaseKey(), Errors.oneLine(e));
+            for (int failures = 0; !evict(lease.leaseKey()); failures++) {
+                Pause.millis(Pause.backoffMillis(failures, MAX_BACKOFF_MILLIS));
             }
+            evicted++;
         }
         return evicted;
+    }
+
+    private boolean evict(String leaseKey) {
+        try {
+            Lease row = refresher.getLease(leaseKey);
+            boolean isOurs = row != null && coordinator.workerIdentifier().equals(row.leaseOwner());
+            return !isOurs || refresher.evictLease(row);
+        } catch (DependencyException | InvalidStateException | ProvisionedThroughputException e) {
+            log.warn("the lease {} could not be given back yet: {}", leaseKey, Errors.oneLine(e));
+            return false;
+        }
     }
 
     private List<Lease> ofStream(StreamIdentifier stream) {

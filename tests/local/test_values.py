@@ -1,0 +1,129 @@
+"""Every value that DynamoDB can hold arrives as it was written, in every view, whatever the locale."""
+
+from __future__ import annotations
+
+import ast
+import json
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any, Final
+
+import pytest
+from record_processor.testing import DynamoDBLocal, wait_until
+from record_processor.testing.plugin import MakeStreamTable
+
+from conftest import MakeApplication
+
+pytestmark = pytest.mark.local
+
+# DynamoDB's JSON and the Python value that a handler must see.
+VALUES: Final[dict[str, tuple[dict[str, Any], object]]] = {
+    "digits38": ({"N": "12345678901234567890123456789012345678"}, 12345678901234567890123456789012345678),
+    "boto3_fails": ({"N": "110111111111111110000000000000000000000"}, 110111111111111110000000000000000000000),
+    "fraction": ({"N": "-3.1415926535897932384626433832795028841"}, Decimal("-3.1415926535897932384626433832795028841")),
+    "smallest": ({"N": "1E-130"}, Decimal("1E-130")),
+    "largest": ({"N": "9.99E+125"}, 999 * 10**123),
+    "zero": ({"N": "0"}, 0),
+    "text": ({"S": "zażółć gęślą jaźń 🐢 \u0000 \n \u001b[31m"}, "zażółć gęślą jaźń 🐢 \u0000 \n \u001b[31m"),
+    "empty": ({"S": ""}, ""),
+    "bytes": ({"B": bytes(range(256))}, bytes(range(256))),
+    "no_bytes": ({"B": b""}, b""),
+    "yes": ({"BOOL": True}, True),
+    "nothing": ({"NULL": True}, None),
+    "texts": ({"SS": ["a", "ż", "🐢"]}, {"a", "ż", "🐢"}),
+    "numbers": ({"NS": ["1", "2.5", "1E-130"]}, {1, Decimal("2.5"), Decimal("1E-130")}),
+    "byteses": ({"BS": [b"\x00", b"\xff"]}, {b"\x00", b"\xff"}),
+    "list": ({"L": [{"N": "1"}, {"L": []}, {"M": {}}, {"NULL": True}]}, [1, [], {}, None]),
+    "map": ({"M": {"ü": {"M": {"deep": {"L": [{"B": b"\x01"}]}}}}}, {"ü": {"deep": [b"\x01"]}}),
+}
+VIEWS: Final = ("KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES")
+
+
+def value_of(shown: str) -> Any:
+    """Read what `repr` wrote: Python's literals, and Decimal."""
+
+    def of(node: ast.AST) -> Any:
+        match node:
+            case ast.Call(func=ast.Name(id="Decimal"), args=[ast.Constant(value=digits)]):
+                return Decimal(digits)
+            case ast.Dict(keys=keys, values=values):
+                return {of(key): of(value) for key, value in zip(keys, values, strict=True) if key is not None}
+            case ast.List(elts=elements):
+                return [of(element) for element in elements]
+            case ast.Set(elts=elements):
+                return {of(element) for element in elements}
+        return ast.literal_eval(node)  # type: ignore[arg-type]
+
+    return of(ast.parse(shown, mode="eval").body)
+
+
+def test_every_type_arrives_in_every_view_under_any_locale(
+    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
+) -> None:
+    """Four tables, one for each stream view type, read by one application under LC_ALL=C."""
+    client = dynamodb_local.client()
+    tables = {stream_table(view).name: view for view in VIEWS}
+    item = {"pk": {"S": "klucz-ż"}, **{name: wire for name, (wire, _) in VALUES.items()}}
+    for table in tables:
+        client.put_item(TableName=table, Item=item)
+        client.put_item(TableName=table, Item={"pk": {"S": "klucz-ż"}, "n": {"N": "2"}})
+        client.delete_item(TableName=table, Key={"pk": {"S": "klucz-ż"}})
+    app = application(sourceTable=",".join(tables), processor="handlers:Dumps")
+    app.environment = {"LC_ALL": "C", "LANG": "C"}
+    app.start()
+    dump = app.folder / "dump.jsonl"
+
+    def all_there() -> bool:
+        return dump.exists() and len(dump.read_text("utf-8").splitlines()) >= 12
+
+    wait_until(all_there, 90, "twelve records")
+    assert app.drain() == 0
+    key = {"pk": "klucz-ż"}
+    full = key | {name: value for name, (_, value) in VALUES.items()}
+    second = key | {"n": 2}
+    expected = {
+        "INSERT": (None, full),
+        "MODIFY": (full, second),
+        "REMOVE": (second, None),
+    }
+    seen = set()
+    for line in dump.read_text("utf-8").splitlines():
+        record = {name: value for name, value in json.loads(line).items()}
+        table, name = value_of(record["table_name"]), value_of(record["event_name"])
+        view = tables[table]
+        seen.add((view, name))
+        old, new = expected[name]
+        assert value_of(record["keys"]) == key
+        assert value_of(record["old_image"]) == (old if view in {"OLD_IMAGE", "NEW_AND_OLD_IMAGES"} else None)
+        assert value_of(record["new_image"]) == (new if view in {"NEW_IMAGE", "NEW_AND_OLD_IMAGES"} else None)
+        assert value_of(record["stream_view_type"]) == view
+        assert value_of(record["event_source"]) == "aws:dynamodb"
+        assert value_of(record["event_version"]) == "1.1"
+        assert len(value_of(record["event_id"])) > 10
+        assert value_of(record["size_bytes"]) > 0
+        assert f"table/{table}/stream/" in value_of(record["stream_arn"])
+        assert value_of(record["shard_id"]).startswith("shardId-")
+        assert value_of(record["user_identity"]) is None
+        created = eval(  # noqa: S307 it is our own repr
+            record["approximate_creation_date_time"], {"datetime": __import__("datetime")}
+        )
+        assert abs((datetime.now(timezone.utc) - created).total_seconds()) < 3600
+    assert seen == {(view, name) for view in VIEWS for name in expected}
+
+
+def test_items_of_400_kb_arrive_with_both_images(
+    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
+) -> None:
+    """Twenty changes of the largest items that DynamoDB takes: 16 MB of images in one run."""
+    table = stream_table()
+    client = dynamodb_local.client()
+    size = 400 * 1024 - 100
+    for n in range(20):
+        client.put_item(
+            TableName=table.name, Item={"pk": {"S": "k"}, "blob": {"B": bytes([n]) * size}}
+        )
+    app = application(sourceTable=table.name, processor="handlers:Sizes").start()
+    sizes = app.folder / "sizes.jsonl"
+    wait_until(lambda: sizes.exists() and len(sizes.read_text().splitlines()) >= 20, 90, "twenty records")
+    assert app.drain() == 0
+    assert [json.loads(line) for line in sizes.read_text().splitlines()] == [[0, size], *[[size, size]] * 19]
