@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import boto3
+
 from record_processor.testing import HistoryLog, check_history, wait_until
 from record_processor.testing.history import HistoryReport
 
@@ -52,7 +54,8 @@ class Application:
         file = self.folder / "app.properties"
         file.write_text("".join(f"{name} = {value}\n" for name, value in self.properties.items()), "utf-8")
         file.chmod(0o600)
-        environment = os.environ | {"TEST_FOLDER": str(self.folder), "PYTHONPATH": str(HERE)} | self.environment
+        own = {"TEST_FOLDER": str(self.folder), "PYTHONPATH": str(HERE)}
+        environment = os.environ | own | self.environment
         command = [sys.executable, "-m", "record_processor", "run", str(file), "--log-format", "json"]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(  # a process group of its own, as a shell gives it
@@ -104,24 +107,26 @@ class Application:
     ) -> dict[str, Any]:
         """Wait until so many log lines contain a text, and return the last of them."""
         try:
-            wait_until(lambda: len(self.lines(text, **fields)) >= count, timeout_seconds, f"{text!r} in the log")
+            wait_until(
+                lambda: len(self.lines(text, **fields)) >= count, timeout_seconds, f"{text!r} in the log"
+            )
         except TimeoutError as error:
-            raise AssertionError(f"{error}\n{self._raw_log()[-6000:]}") from error
+            raise AssertionError(f"{error}\n{self._log_end()}") from error
         return self.lines(text, **fields)[-1]
 
     def wait_until_handled(self, count: int, timeout_seconds: float = 90) -> None:
         """Wait until so many different changes were handled."""
 
         def handled() -> bool:
-            assert self._process is None or self._process.poll() is None, f"it ended\n{self._raw_log()[-6000:]}"
+            assert self._process is None or self._process.poll() is None, f"it ended\n{self._log_end()}"
             return len({(entry.key, entry.n) for entry in self.history.handled()}) >= count
 
         try:
             wait_until(handled, timeout_seconds, f"{count} changes handled", interval_seconds=0.1)
         except TimeoutError as error:
-            raise AssertionError(f"{error}: {len(self.history.handled())}\n{self._raw_log()[-6000:]}") from error
+            raise AssertionError(f"{error}\n{self._log_end()}") from error
 
-    def check(self, written: Mapping[str, list[int]] | Mapping[str, Any]) -> HistoryReport:
+    def check(self, written: Mapping[str, Sequence[int]]) -> HistoryReport:
         """Hold what was handled against what was written."""
         report = check_history(self.history.entries(), written)
         report.assert_clean()
@@ -137,7 +142,7 @@ class Application:
         try:
             return self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"it did not end\n{self._raw_log()[-6000:]}") from None
+            raise AssertionError(f"it did not end\n{self._log_end()}") from None
 
     def drain(self, number: signal.Signals = signal.SIGTERM, *, group: bool = False) -> int:
         """Ask for a drain, mark it, and return the exit code."""
@@ -153,7 +158,7 @@ class Application:
             endpoint_url=self.endpoint,
             region_name="us-east-1",
             aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 DynamoDB Local takes any
+            aws_secret_access_key="local",
         )
         rows = client.scan(TableName=self.name, ConsistentRead=True)["Items"]
         return [{name: next(iter(value.values())) for name, value in row.items()} for row in rows]
@@ -165,6 +170,9 @@ class Application:
     def output(self) -> str:
         """Return everything it wrote to its terminal."""
         return self._raw_log()
+
+    def _log_end(self) -> str:
+        return self._raw_log()[-6000:]
 
     def _raw_log(self) -> str:
         return self.log_file.read_text("utf-8", errors="replace") if self.log_file.exists() else ""
@@ -184,12 +192,14 @@ class Application:
         self._process.wait(10)
 
 
+MakeApplication: TypeAlias = Callable[..., Application]
+"""The fixture `application`: takes properties, and an `endpoint` other than DynamoDB Local's own."""
+
+
 def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
     """Send a signal to a process that may be gone."""
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def is_alive(pid: int) -> bool:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from record_processor.testing import DynamoDBLocal
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from application import Application  # noqa: E402
-
-MakeApplication = Callable[..., Application]
+from tests.local.application import Application, MakeApplication
 
 
 @pytest.fixture
@@ -24,6 +19,8 @@ def application(dynamodb_local: DynamoDBLocal, tmp_path: Path) -> Iterator[MakeA
     with ExitStack() as stack:
 
         def make(endpoint: str | None = None, **properties: Any) -> Application:
-            return stack.enter_context(Application(tmp_path, endpoint or dynamodb_local.endpoint, **properties))
+            return stack.enter_context(
+                Application(tmp_path, endpoint or dynamodb_local.endpoint, **properties)
+            )
 
         yield make

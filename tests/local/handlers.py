@@ -154,11 +154,24 @@ class Dumps(RecordProcessor):
     def process_record(self, record: Record) -> None:
         fields = {
             name: repr(getattr(record, name))
-            for name in (
-                "event_id event_name event_source event_version aws_region table_name stream_arn shard_id keys"
-                " new_image old_image sequence_number size_bytes stream_view_type user_identity"
-                " approximate_creation_date_time"
-            ).split()
+            for name in [
+                "event_id",
+                "event_name",
+                "event_source",
+                "event_version",
+                "aws_region",
+                "table_name",
+                "stream_arn",
+                "shard_id",
+                "keys",
+                "new_image",
+                "old_image",
+                "sequence_number",
+                "size_bytes",
+                "stream_view_type",
+                "user_identity",
+                "approximate_creation_date_time",
+            ]
         }
         with flag("dump.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(fields) + "\n")

@@ -71,7 +71,11 @@ class RollOver:
         if request["ShardIterator"] in self._childs_iterators:
             self._childs_iterators.add(answer.get("NextShardIterator", ""))
             return answer
-        own = [record for record in answer["Records"] if int(record["dynamodb"]["SequenceNumber"]) <= self._boundary]
+        own = [
+            record
+            for record in answer["Records"]
+            if int(record["dynamodb"]["SequenceNumber"]) <= self._boundary
+        ]
         is_at_end = (
             len(own) < len(answer["Records"])
             or not own

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
-from record_processor.testing import DynamoDBLocal, write_changes, wait_until
-from record_processor.testing.plugin import MakeStreamTable
 
-from application import is_alive, kill
-from conftest import MakeApplication
+from record_processor.testing import DynamoDBLocal, wait_until, write_changes
+from record_processor.testing.plugin import MakeStreamTable
+from tests.local.application import MakeApplication, is_alive, kill
 
 pytestmark = pytest.mark.local
+
+
+def is_dead(pid: int) -> bool:
+    """Whether a process is gone."""
+    return not is_alive(pid)
 
 
 def test_a_handler_that_raises_is_called_again_until_it_returns(
@@ -53,7 +59,7 @@ def test_killed_workers_are_replaced_and_get_again_what_was_not_acknowledged(
     choose = random.Random(seed)
     table = stream_table()
     app = application(sourceTable=table.name, checkpointIntervalMillis=500).start_and_wait()
-    written = {}
+    written: dict[str, Sequence[int]] = {}
     total = 0
     jvm = app.daemon_pid()
     for round_number in range(5):
@@ -65,7 +71,7 @@ def test_killed_workers_are_replaced_and_get_again_what_was_not_acknowledged(
         worker = app.a_worker()
         with app.history.during("kill"):
             kill(worker)
-            wait_until(lambda pid=worker: not is_alive(pid), 5, "the worker's death")
+            wait_until(partial(is_dead, worker), 5, "the worker's death")
         total += part.total
         app.wait_until_handled(total)
     assert app.daemon_pid() == jvm

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pytest
+
 from record_processor.testing import DynamoDBLocal, FaultProxy, wait_until, write_changes
 from record_processor.testing.plugin import MakeStreamTable
-
-from conftest import MakeApplication
+from tests.local.application import MakeApplication
 
 pytestmark = pytest.mark.local
 
 
 def test_throttled_calls_are_repeated_until_they_succeed(
-    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal, fault_proxy: FaultProxy
+    application: MakeApplication,
+    stream_table: MakeStreamTable,
+    dynamodb_local: DynamoDBLocal,
+    fault_proxy: FaultProxy,
 ) -> None:
     """Reads and checkpoints that are throttled for a while only cost time."""
     table = stream_table()
@@ -34,7 +37,10 @@ def test_throttled_calls_are_repeated_until_they_succeed(
 
 
 def test_a_checkpoint_that_is_throttled_at_the_drain_is_repeated(
-    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal, fault_proxy: FaultProxy
+    application: MakeApplication,
+    stream_table: MakeStreamTable,
+    dynamodb_local: DynamoDBLocal,
+    fault_proxy: FaultProxy,
 ) -> None:
     """The last checkpoint is made within the grace period, however often it is refused at first."""
     table = stream_table()
@@ -53,7 +59,10 @@ def test_a_checkpoint_that_is_throttled_at_the_drain_is_repeated(
 
 
 def test_connections_that_break_are_made_again(
-    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal, fault_proxy: FaultProxy
+    application: MakeApplication,
+    stream_table: MakeStreamTable,
+    dynamodb_local: DynamoDBLocal,
+    fault_proxy: FaultProxy,
 ) -> None:
     """Resets and half answers cost a retry, no record."""
     table = stream_table()
@@ -91,12 +100,17 @@ def test_a_call_that_is_denied_at_the_start_is_named_with_its_resource(
     app = application(endpoint=fault_proxy.endpoint, sourceTable=table.name).start()
     assert app.wait(60) == 3, app.output()
     (line,) = app.lines(level="ERROR")
-    assert line["message"].startswith(f"access denied: dynamodb:{operation} on arn:aws:dynamodb:"), app.output()
+    assert line["message"].startswith(f"access denied: dynamodb:{operation} on arn:aws:dynamodb:"), (
+        app.output()
+    )
     assert resource in line["message"]
 
 
 def test_a_checkpoint_that_is_denied_is_said_with_action_and_resource(
-    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal, fault_proxy: FaultProxy
+    application: MakeApplication,
+    stream_table: MakeStreamTable,
+    dynamodb_local: DynamoDBLocal,
+    fault_proxy: FaultProxy,
 ) -> None:
     """The shard goes on, nothing is checkpointed, and the log names what the role lacks."""
     table = stream_table()
@@ -116,7 +130,10 @@ def test_a_checkpoint_that_is_denied_is_said_with_action_and_resource(
 
 
 def test_a_stream_that_is_not_found_for_a_while_costs_no_checkpoint(
-    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal, fault_proxy: FaultProxy
+    application: MakeApplication,
+    stream_table: MakeStreamTable,
+    dynamodb_local: DynamoDBLocal,
+    fault_proxy: FaultProxy,
 ) -> None:
     """At a restart, the leases of a stream that cannot be described are left as they are."""
     table = stream_table()

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from record_processor.testing import DynamoDBLocal, write_changes, wait_until
-from record_processor.testing.plugin import MakeStreamTable
 
-from conftest import MakeApplication
+from record_processor.testing import DynamoDBLocal, wait_until, write_changes
+from record_processor.testing.plugin import MakeStreamTable
+from tests.local.application import MakeApplication
 
 pytestmark = pytest.mark.local
 
@@ -47,7 +47,7 @@ def test_a_normal_run_is_quickly_there_and_says_little(
     app.wait_until_handled(1)
     assert time.monotonic() - begin < 15
     app.wait_until_handled(written.total)
-    assert app.drain() == 0
+    assert app.drain(group=True) == 0
     lines = app.lines()
     assert 5 <= len(lines) <= 20, app.output()
     assert {line["level"] for line in lines} == {"INFO"}, app.output()
@@ -66,8 +66,11 @@ def test_checkpoints_are_made_while_a_shard_is_idle(
     assert app.drain() == 0
 
 
-@pytest.mark.parametrize("group", [False, True], ids=["process", "group"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "group"),
+    [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, True)],
+    ids=["SIGTERM to the process", "SIGTERM to the group", "Ctrl-C"],
+)
 def test_a_drain_ends_a_shard_that_is_blocked_in_retries(
     application: MakeApplication,
     stream_table: MakeStreamTable,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+
 from record_processor.testing import DynamoDBLocal
 from record_processor.testing.plugin import MakeStreamTable
 
@@ -164,9 +165,7 @@ def test_a_table_without_a_stream_is_one_line(
 ) -> None:
     """With the command that switches it on."""
     table = stream_table()
-    dynamodb_local.client().update_table(
-        TableName=table.name, StreamSpecification={"StreamEnabled": False}
-    )
+    dynamodb_local.client().update_table(TableName=table.name, StreamSpecification={"StreamEnabled": False})
     write(tmp_path, dynamoDBEndpoint=dynamodb_local.endpoint, sourceTable=table.name)
     result = run(tmp_path)
     assert result.returncode == 3

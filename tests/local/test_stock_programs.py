@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+
 from record_processor.testing import DynamoDBLocal, FaultProxy, wait_until, write_changes
 from record_processor.testing.plugin import MakeStreamTable
-
-from application import Application
-from conftest import MakeApplication
+from tests.local.application import Application, MakeApplication
 
 pytestmark = pytest.mark.local
 
@@ -50,7 +49,10 @@ def run_until_read(app: Application, proxy: FaultProxy, count: int) -> None:
 
 @pytest.mark.parametrize("program", ["v3 sample", "v2"])
 def test_a_program_of_amazon_kclpy_reads_everything_and_checkpoints(
-    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal, fault_proxy: FaultProxy,
+    application: MakeApplication,
+    stream_table: MakeStreamTable,
+    dynamodb_local: DynamoDBLocal,
+    fault_proxy: FaultProxy,
     program: str,
 ) -> None:
     """It sees each record once, checkpoints when asked to shut down, and goes on there after a restart."""
@@ -82,7 +84,10 @@ def test_a_stock_programs_stray_output_is_log_and_its_death_is_survived(
 
 
 def test_the_end_of_a_shard_is_a_stock_programs_own_checkpoint(
-    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal, fault_proxy: FaultProxy
+    application: MakeApplication,
+    stream_table: MakeStreamTable,
+    dynamodb_local: DynamoDBLocal,
+    fault_proxy: FaultProxy,
 ) -> None:
     """When the stream is made anew, the program is asked to checkpoint SHARD_END, and the new one follows."""
     table = stream_table()

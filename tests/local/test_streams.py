@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from record_processor.testing import DynamoDBLocal, FaultProxy, wait_until, write_changes
 from record_processor.testing.plugin import MakeStreamTable
 from record_processor.testing.tables import create_stream_table
-
-from conftest import MakeApplication
-from rollover import RollOver
+from tests.local.application import MakeApplication
+from tests.local.rollover import RollOver
 
 pytestmark = pytest.mark.local
 
@@ -85,7 +85,10 @@ def test_the_new_stream_waits_for_a_record_of_the_old_one_that_fails(
 
 
 def test_the_end_of_a_shard_is_checkpointed_though_that_is_throttled(
-    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal, fault_proxy: FaultProxy
+    application: MakeApplication,
+    stream_table: MakeStreamTable,
+    dynamodb_local: DynamoDBLocal,
+    fault_proxy: FaultProxy,
 ) -> None:
     """The lineage does not stand still: SHARD_END is stored as soon as the lease table takes it."""
     table = stream_table()
@@ -134,7 +137,7 @@ def test_a_table_can_be_added_without_losing_a_checkpoint(
 def test_a_stream_can_be_named_by_its_arn(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:
-    """streamArn instead of sourceTable; the handlers know the table's name all the same."""
+    """StreamArn instead of sourceTable; the handlers know the table's name all the same."""
     table = stream_table()
     written = write_changes(dynamodb_local.client(), table.name, 20, seed=1)
     app = application(streamArn=table.stream_arn)
@@ -146,7 +149,10 @@ def test_a_stream_can_be_named_by_its_arn(
 
 
 def test_a_shard_that_rolls_over_is_followed_to_its_child(
-    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal, fault_proxy: FaultProxy
+    application: MakeApplication,
+    stream_table: MakeStreamTable,
+    dynamodb_local: DynamoDBLocal,
+    fault_proxy: FaultProxy,
 ) -> None:
     """The parent is finished first, and the child, whose lease key names the stream, follows within seconds."""
     table = stream_table()

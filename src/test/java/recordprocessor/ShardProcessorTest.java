@@ -49,7 +49,7 @@ class ShardProcessorTest {
     private final AtomicBoolean throttled = new AtomicBoolean();
 
     /** A child that answers each message as its script says. */
-    private final class Child implements Transport {
+    private static final class Child implements Transport {
         private final Listener listener;
         private final BiConsumer<Child, Message> script;
         private final List<Message> seen = new CopyOnWriteArrayList<>();
