@@ -35,7 +35,7 @@ _REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+")
 _STREAM_ARN: Final = re.compile(
     r"arn:aws[a-z-]*:dynamodb:(?P<region>[a-z0-9-]+):[0-9]{12}:table/[a-zA-Z0-9_.-]{3,255}/stream/[0-9T:.-]+"
 )
-_PROCESSOR: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_PROCESSOR: Final = re.compile(r"\w+(\.\w+)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _CREDENTIALS_PROVIDER: Final = re.compile(r"awsCredentialsProvider(DynamoDB|CloudWatch)?", re.IGNORECASE)
 _ACCESS_KEY: Final = re.compile(r"access.?key|secret|session.?token|password", re.IGNORECASE)
 _SECRET: Final = re.compile(r"key|secret|token|password|credential|endpoint|executable", re.IGNORECASE)
