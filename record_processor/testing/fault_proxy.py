@@ -227,13 +227,18 @@ class _Server:
         self._acceptor.join(_JOIN_SECONDS)
         self._listener.close()
         self._upstream.close()
+        # First only what is still to be read ends, so that each thread ends its connection in its own way.
+        for how in (socket.SHUT_RD, socket.SHUT_RDWR):
+            for thread in self._shut(how):
+                thread.join(_JOIN_SECONDS)
+
+    def _shut(self, how: int) -> list[threading.Thread]:
+        """Shut the connections that are left, and return their threads."""
         with self._lock:
-            connections = dict(self._connections)
-            for connection in connections:
+            for connection in self._connections:
                 with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-        for thread in connections.values():
-            thread.join(_JOIN_SECONDS)
+                    connection.shutdown(how)
+            return list(self._connections.values())
 
     def _accept(self) -> None:
         while True:
@@ -263,7 +268,7 @@ class _Server:
         except (OSError, WireError):  # the client went away, or DynamoDB Local did: then so do we
             pass
         finally:
-            with self._lock:
+            with self._lock:  # out of reach of a later shutdown before its number is free for another socket
                 del self._connections[connection]
             _end(connection, ending)
 

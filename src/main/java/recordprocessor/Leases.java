@@ -113,6 +113,17 @@ final class Leases {
         return coordinator.getCurrentlyHeldLease(leaseKey) != null;
     }
 
+    /**
+     * Lets go of a lease that has come back: a renewal that took long can make a lease ours again that had run out,
+     * and whose work was put down. KCL then begins the shard anew, at its checkpoint, here or elsewhere.
+     */
+    void drop(String leaseKey) {
+        Lease lease = coordinator.getCurrentlyHeldLease(leaseKey);
+        if (lease != null) {
+            coordinator.dropLease(lease);
+        }
+    }
+
     void stopTaking() {
         coordinator.stopLeaseTaker();
     }

@@ -53,6 +53,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
     private volatile Conversation child;
     private volatile boolean draining;
     private volatile boolean leaseGone;
+    private volatile boolean closed;
     private volatile long batchSinceNanos;
     private volatile long leaseGoneSinceNanos;
     private volatile SequenceNumber handedOut = SequenceNumber.NONE;
@@ -175,6 +176,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
     @Override
     public void leaseLost(LeaseLostInput input) {
         try (MDC.MDCCloseable ignored = mdc()) {
+            closed = true;
             leaseGone = true;
             if (!draining) {
                 log.info("the lease went to another host");
@@ -275,6 +277,9 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
 
     /** Called every now and then, also while a batch is out: holds the limit for it, and sees a lease that is lost. */
     void watch() {
+        if (leaseGone && !closed && !draining) {
+            leases.drop(leaseKey());
+        }
         Conversation current = child;
         if (current == null || !current.isBusy()) {
             return;

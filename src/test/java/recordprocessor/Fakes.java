@@ -24,13 +24,18 @@ final class Fakes {
         return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, handler));
     }
 
-    static Leases leases(BooleanSupplier held) {
+    static Leases leases(BooleanSupplier held, Runnable onDrop) {
         LeaseRefresher refresher = only(LeaseRefresher.class, Map.of("createLeaseIfNotExists", () -> true));
         LeaseCoordinator coordinator = only(
                 LeaseCoordinator.class,
                 Map.of(
                         "leaseRefresher", () -> refresher,
                         "isRunning", () -> false,
+                        "dropLease",
+                                () -> {
+                                    onDrop.run();
+                                    return null;
+                                },
                         "getCurrentlyHeldLease", () -> held.getAsBoolean() ? new Lease() : null));
         return new Leases("leases", coordinator, null);
     }

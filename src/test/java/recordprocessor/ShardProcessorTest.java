@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -46,6 +47,7 @@ class ShardProcessorTest {
     private final List<ExtendedSequenceNumber> checkpoints = new CopyOnWriteArrayList<>();
     private final List<RuntimeException> checkpointFailures = new CopyOnWriteArrayList<>();
     private final AtomicBoolean held = new AtomicBoolean(true);
+    private final AtomicInteger dropped = new AtomicInteger();
     private final AtomicBoolean throttled = new AtomicBoolean();
 
     /** A child that answers each message as its script says. */
@@ -171,7 +173,7 @@ class ShardProcessorTest {
         ShardProcessor processor = new ShardProcessor(
                 Settings.parse("{\"workerId\": \"w\", \"settings\": " + settings + "}"),
                 StreamNames.identifier(STREAM),
-                Fakes.leases(held::get),
+                Fakes.leases(held::get, dropped::incrementAndGet),
                 factory,
                 ended -> {});
         processor.initialize(InitializationInput.builder()
@@ -321,6 +323,10 @@ class ShardProcessorTest {
         kcl.join(20_000);
         assertFalse(kcl.isAlive());
         assertTrue(children.get(0).saw(LeaseLostMessage.class));
+        assertEquals(0, dropped.get());
+        held.set(true);
+        processor.watch();
+        assertEquals(1, dropped.get(), "a lease that comes back is let go: the batch was put down");
         processor.leaseLost(LeaseLostInput.builder().build());
         assertTrue(checkpoints.isEmpty());
         assertEquals(1, children.size());
