@@ -8,6 +8,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 
 from record_processor.testing import AwsError, DynamoDBLocal, FaultProxy, StreamTable, wait_until
+from record_processor.testing.faults import ConnectionEndsError, Exchange
+from record_processor.testing.http_wire import Message
 from record_processor.testing.plugin import MakeStreamTable
 
 pytestmark = pytest.mark.local
@@ -323,23 +326,30 @@ def test_clear_removes_everything(fault_proxy: FaultProxy, tables: Any) -> None:
     tables.list_tables()
 
 
+def _reset_late(exchange: Exchange, removed: threading.Event) -> Message:
+    """Hang, and let the proxy's end come first: it must still be a reset."""
+    removed.wait()
+    time.sleep(0.2)
+    raise ConnectionEndsError(reset=True)
+
+
 def test_stopping_ends_every_connection(dynamodb_local: DynamoDBLocal) -> None:
     """Hanging calls and idle connections end, and no thread stays."""
     proxy = FaultProxy(dynamodb_local.endpoint)
     with pytest.raises(RuntimeError, match="does not run"):
         _ = proxy.endpoint
     before = threading.active_count()
-    with proxy:
-        proxy.hang("ListTables")
-        idle = socket.create_connection(("127.0.0.1", proxy.port))
-        hanging = socket.create_connection(("127.0.0.1", proxy.port))
-        hanging.sendall(_raw_request("ListTables"))
-        proxy.calls.wait_for("ListTables")
-    assert idle.recv(1) == b""
-    with pytest.raises(ConnectionResetError):
-        hanging.recv(1)
-    idle.close()
-    hanging.close()
+    with ExitStack() as sockets:
+        with proxy:
+            proxy._add("ListTables", {}, _reset_late)
+            idle, hanging = (
+                sockets.enter_context(socket.create_connection(("127.0.0.1", proxy.port))) for _ in range(2)
+            )
+            hanging.sendall(_raw_request("ListTables"))
+            proxy.calls.wait_for("ListTables")
+        assert idle.recv(1) == b""
+        with pytest.raises(ConnectionResetError):
+            hanging.recv(1)
     wait_until(lambda: threading.active_count() <= before, what="the end of all threads")
 
 

@@ -131,3 +131,26 @@ def test_items_of_400_kb_arrive_with_both_images(
     wait_until(lambda: sizes.exists() and len(sizes.read_text().splitlines()) >= 20, 90, "twenty records")
     assert app.drain() == 0
     assert [json.loads(line) for line in sizes.read_text().splitlines()] == [[0, size], *[[size, size]] * 19]
+
+
+def test_a_removal_by_time_to_live_says_so(
+    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
+) -> None:
+    """DynamoDB's own removals carry its user identity; a client's carry none."""
+    table = stream_table()
+    client = dynamodb_local.client()
+    client.update_time_to_live(
+        TableName=table.name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
+    )
+    expired = str(int(datetime.now(timezone.utc).timestamp()) - 3600)
+    client.put_item(TableName=table.name, Item={"pk": {"S": "old"}, "expires": {"N": expired}})
+    app = application(sourceTable=table.name, processor="handlers:Dumps").start()
+    dump = app.folder / "dump.jsonl"
+
+    def removals() -> list[dict[str, str]]:
+        lines = dump.read_text("utf-8").splitlines() if dump.exists() else []
+        return [record for record in map(json.loads, lines) if record["event_name"] == "'REMOVE'"]
+
+    (removal,) = wait_until(removals, 60, "the removal")
+    assert app.drain() == 0
+    assert removal["user_identity"] == ("UserIdentity(type='Service', principal_id='dynamodb.amazonaws.com')")

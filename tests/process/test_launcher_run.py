@@ -22,7 +22,7 @@ _PACKAGE: Final = Path(record_processor.__file__).parent
 _DEADLINE_SECONDS: Final = 20.0
 
 # Plays java: `-version`, and the daemon. What it does is the name of a function in $STAND_IN.
-_STAND_IN: Final = """#!{python} -IS
+_STAND_IN: Final = """
 import json, os, pathlib, subprocess, sys, time
 
 if sys.argv[1:] == ["-version"]:
@@ -205,7 +205,11 @@ class Runner:
     def _make_java(self) -> None:
         program = self.java_home / "bin" / "java"
         program.parent.mkdir(parents=True)
-        program.write_text(_STAND_IN.replace("{python}", sys.executable))
+        script = program.with_name("stand_in.py")
+        script.write_text(_STAND_IN)
+        program.write_text(
+            f'#!/bin/sh\nexec "{sys.executable}" -IS "{script}" "$@"\n'
+        )  # paths may have spaces
         program.chmod(0o755)
 
     def _make_packages(self) -> None:

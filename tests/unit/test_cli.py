@@ -122,10 +122,10 @@ def test_an_error_that_nobody_can_read_is_still_an_exit_code() -> None:
     os.set_blocking(writer, False)
     while _fills(writer):
         pass
-    for stderr in (f"{writer}", "-"):
-        command = f"exec {' '.join(_COMMAND)} run no-such-file 2>&{stderr}"
-        done = subprocess.run(["sh", "-c", command], pass_fds=[writer], timeout=20, check=False)
-        assert done.returncode == 2
+    command = [*_COMMAND, "run", "no-such-file"]
+    assert subprocess.run(command, stderr=writer, timeout=20, check=False).returncode == 2
+    closing = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
+    assert subprocess.run(closing, timeout=20, check=False).returncode == 2
     os.close(reader)
     os.close(writer)
 
