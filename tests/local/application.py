@@ -211,8 +211,15 @@ def is_alive(pid: int) -> bool:
 
 
 def _jvms(launcher: int) -> list[int]:
-    """The daemon, but not the short-lived processes that the launcher starts to check something."""
-    return [pid for pid in _children(launcher) if Path(f"/proc/{pid}/comm").read_text().strip() == "java"]
+    """The daemon, but not what the launcher starts for a moment to check something, `java -version` too."""
+    return [pid for pid in _children(launcher) if b"recordprocessor.Daemon" in _command_line(pid)]
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""  # it ended meanwhile
 
 
 def _children(parent: int) -> list[int]:
