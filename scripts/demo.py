@@ -35,6 +35,7 @@ APPLICATION: Final = "demo"  # and so the name of its lease table
 PATIENCE_SECONDS: Final = 90.0
 DRAIN_SECONDS: Final = 40.0
 LAST_LOG_LINES: Final = 20
+MUST_BE_ZERO: Final = ("missing", "out_of_order", "owned_leases", "drained_exit_code")
 
 
 def main() -> int:
@@ -51,8 +52,10 @@ def main() -> int:
         print("demo: interrupted", file=sys.stderr)
         return 130
     print(json.dumps(outcome))
-    failures = ("missing", "out_of_order", "owned_leases", "drained_exit_code")
-    return int(any(outcome[name] for name in failures))
+    failures = {name: outcome[name] for name in MUST_BE_ZERO if outcome[name]}
+    for name, number in failures.items():
+        print(f"demo: failed: {name} is {number}, and must be 0", file=sys.stderr)
+    return int(bool(failures))
 
 
 def arguments() -> argparse.Namespace:

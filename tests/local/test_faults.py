@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from record_processor.testing import DynamoDBLocal, FaultProxy, wait_until, write_changes
@@ -55,6 +60,33 @@ def test_a_checkpoint_that_is_throttled_at_the_drain_is_repeated(
     assert app.drain() == 0
     assert fault.hits > 0
     assert app.leases()[0]["checkpoint"] == app.history.handled()[-1].sequence_number
+    assert app.owners() == []
+
+
+def test_a_lease_that_is_being_taken_when_the_drain_begins_is_given_back_too(
+    application: MakeApplication, stream_table: MakeStreamTable, fault_proxy: FaultProxy
+) -> None:
+    """DynamoDB has the new owner already, KCL does not know of it yet: no row names us afterwards."""
+    table = stream_table()
+    app = application(endpoint=fault_proxy.endpoint, sourceTable=table.name)
+
+    def drain_and_answer_late(_: dict[str, Any], forward: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        answer = forward()
+        app.send(signal.SIGTERM)
+        app.wait_for_line("draining, for")
+        time.sleep(0.5)  # the answer is late: that is what is tested
+        return answer
+
+    late = fault_proxy.respond(
+        "UpdateItem",
+        drain_and_answer_late,
+        table=app.name,
+        match=lambda request: "leaseOwner" in request["AttributeUpdates"],
+        times=1,
+    )
+    app.start()
+    assert app.wait(60) == 0, app.output()
+    assert late.hits == 1
     assert app.owners() == []
 
 

@@ -20,6 +20,8 @@ final class Drain {
     private static final Logger log = LoggerFactory.getLogger(Drain.class);
     /** Kept back of the grace period for giving back the leases. */
     private static final long RESERVE_MILLIS = 1_500;
+    /** KCL starts its lease taker within this, or is kept from it by an AWS that does not answer. */
+    private static final long KCL_START_MILLIS = 3_000;
 
     private final long graceMillis;
     private final ExecutorService threads = Executors.newCachedThreadPool(task -> {
@@ -28,6 +30,7 @@ final class Drain {
         return thread;
     });
     private final CountDownLatch asked = new CountDownLatch(1);
+    private final CountDownLatch kclStarted = new CountDownLatch(1);
     private volatile long askedNanos;
     private volatile boolean running;
     private volatile StartException failure;
@@ -53,6 +56,10 @@ final class Drain {
         }
     }
 
+    void kclStarted() {
+        kclStarted.countDown();
+    }
+
     void cannotStart(String reason) {
         failure = StartException.couldNotStart("KCL could not start: " + reason, null);
         request();
@@ -60,6 +67,7 @@ final class Drain {
 
     /** Only an error ends the scheduler before it is asked to. */
     void schedulerEnded() {
+        kclStarted.countDown();
         if (asked.getCount() > 0) {
             failure = new StartException(ExitCode.CRASHED, "KCL's scheduler ended by itself", null);
         }
@@ -68,11 +76,7 @@ final class Drain {
 
     /** Waits for the end, and makes it an orderly one. Returns the exit code. */
     int await(ShardProcessors processors, Kcl kcl) {
-        try {
-            asked.await();
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+        awaitRequest();
         log.debug("draining, for up to {} ms", graceMillis);
         kcl.leases().stopTaking();
         processors.startDraining();
@@ -82,6 +86,16 @@ final class Drain {
             throw failure;
         }
         return exitCode;
+    }
+
+    private void awaitRequest() {
+        try {
+            asked.await();
+            // A lease taker that starts later would take leases after they have been given back.
+            kclStarted.await(Math.min(KCL_START_MILLIS, leftMillis()), TimeUnit.MILLISECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private int giveBack(Leases leases) {

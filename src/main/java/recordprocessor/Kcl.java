@@ -14,7 +14,6 @@ import software.amazon.kinesis.coordinator.CoordinatorConfig.ClientVersionConfig
 import software.amazon.kinesis.coordinator.Scheduler;
 import software.amazon.kinesis.coordinator.WorkerStateChangeListener;
 import software.amazon.kinesis.leases.LeaseManagementConfig;
-import software.amazon.kinesis.leases.dynamodb.DynamoDBMultiStreamLeaseSerializer;
 import software.amazon.kinesis.lifecycle.LifecycleConfig;
 import software.amazon.kinesis.metrics.MetricsConfig;
 import software.amazon.kinesis.metrics.MetricsLevel;
@@ -65,8 +64,9 @@ final class Kcl {
         leaseManagement.consumerTaskFactory(new ShardEnd());
         Leases leases = new Leases(
                 settings.leaseTable(),
+                aws.dynamoDB(),
                 scheduler.leaseCoordinator(),
-                leaseManagement.leaseManagementFactory(new DynamoDBMultiStreamLeaseSerializer(), true));
+                leaseManagement.leaseManagementFactory(Leases.SERIALIZER, true));
         return new Kcl(scheduler, leases, drain);
     }
 
@@ -150,6 +150,7 @@ final class Kcl {
         @Override
         public void onWorkerStateChange(WorkerState state) {
             if (state == WorkerState.STARTED) {
+                drain.kclStarted();
                 log.info(
                         MarkerFactory.getMarker("started"),
                         "running as worker {} of application {}; leases in table {}",

@@ -1,10 +1,17 @@
 package recordprocessor;
 
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletionException;
 import java.util.function.Function;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.slf4j.MDC;
+import software.amazon.awssdk.services.dynamodb.DynamoDbAsyncClient;
+import software.amazon.awssdk.services.dynamodb.model.AttributeValue;
+import software.amazon.awssdk.services.dynamodb.model.ResourceNotFoundException;
 import software.amazon.awssdk.services.kinesis.model.ChildShard;
 import software.amazon.kinesis.common.StreamConfig;
 import software.amazon.kinesis.common.StreamIdentifier;
@@ -14,6 +21,8 @@ import software.amazon.kinesis.leases.Lease;
 import software.amazon.kinesis.leases.LeaseCoordinator;
 import software.amazon.kinesis.leases.LeaseManagementFactory;
 import software.amazon.kinesis.leases.LeaseRefresher;
+import software.amazon.kinesis.leases.LeaseSerializer;
+import software.amazon.kinesis.leases.dynamodb.DynamoDBMultiStreamLeaseSerializer;
 import software.amazon.kinesis.leases.exceptions.DependencyException;
 import software.amazon.kinesis.leases.exceptions.InvalidStateException;
 import software.amazon.kinesis.leases.exceptions.ProvisionedThroughputException;
@@ -25,18 +34,28 @@ import software.amazon.kinesis.metrics.NullMetricsFactory;
  * KCL waits half a minute and more before each; at the end our leases are given back.
  */
 final class Leases {
+    /** Of leases whose keys name their stream; see {@link SourceStreams}. */
+    static final LeaseSerializer SERIALIZER = new DynamoDBMultiStreamLeaseSerializer();
+
     private static final Logger log = LoggerFactory.getLogger(Leases.class);
     private static final long MAX_BACKOFF_MILLIS = 500;
     private static final long TABLE_POLL_SECONDS = 1;
     private static final long TABLE_TIMEOUT_SECONDS = 180;
 
     private final String tableName;
+    private final DynamoDbAsyncClient dynamoDB;
     private final LeaseCoordinator coordinator;
     private final LeaseRefresher refresher;
     private final Function<StreamConfig, TaskResult> shardSync;
+    private volatile boolean stopped;
 
-    Leases(String tableName, LeaseCoordinator coordinator, LeaseManagementFactory factory) {
+    Leases(
+            String tableName,
+            DynamoDbAsyncClient dynamoDB,
+            LeaseCoordinator coordinator,
+            LeaseManagementFactory factory) {
         this.tableName = tableName;
+        this.dynamoDB = dynamoDB;
         this.coordinator = coordinator;
         this.refresher = coordinator.leaseRefresher();
         this.shardSync = stream -> factory.createShardSyncTaskManager(
@@ -74,9 +93,9 @@ final class Leases {
     }
 
     /** Takes what is free now, rather than at the lease taker's next turn, up to {@code failoverTimeMillis} later. */
-    void takeNow() {
+    synchronized void takeNow() {
         try {
-            if (coordinator.isRunning()) {
+            if (!stopped && coordinator.isRunning()) {
                 coordinator.runLeaseTaker();
             }
         } catch (DependencyException | InvalidStateException e) {
@@ -125,35 +144,58 @@ final class Leases {
     }
 
     void stopTaking() {
+        stopped = true;
         coordinator.stopLeaseTaker();
     }
 
     /**
      * Gives every lease back, so that another host can take it at once; KCL would leave our name in the rows. Tries
      * until it has: the caller does not wait for ever.
+     *
+     * <p>Which leases are ours the table says, not KCL: one that was being taken when the drain began is not in KCL's
+     * memory. The coordinator's stop waits for a taker that runs, as our lock does for {@link #takeNow}.
      */
-    int evictAll() {
-        List<Lease> held = List.copyOf(coordinator.getAssignments());
+    synchronized int evictAll() {
         coordinator.stop();
         int evicted = 0;
-        for (Lease lease : held) {
-            for (int failures = 0; !evict(lease.leaseKey()); failures++) {
+        for (int failures = 0; ; failures++) {
+            try {
+                for (Lease lease : ours()) {
+                    if (refresher.evictLease(lease)) {
+                        evicted++;
+                    }
+                }
+                return evicted;
+            } catch (DependencyException
+                    | InvalidStateException
+                    | ProvisionedThroughputException
+                    | CompletionException e) {
+                log.warn("the leases could not be given back yet: {}", Errors.oneLine(e));
                 Pause.millis(Pause.backoffMillis(failures, MAX_BACKOFF_MILLIS));
             }
-            evicted++;
         }
-        return evicted;
     }
 
-    private boolean evict(String leaseKey) {
+    /** The rows that name us, as they are now: KCL's own scan may be a second behind. */
+    private List<Lease> ours() {
+        List<Lease> found = Collections.synchronizedList(new ArrayList<>());
         try {
-            Lease row = refresher.getLease(leaseKey);
-            boolean isOurs = row != null && coordinator.workerIdentifier().equals(row.leaseOwner());
-            return !isOurs || refresher.evictLease(row);
-        } catch (DependencyException | InvalidStateException | ProvisionedThroughputException e) {
-            log.warn("the lease {} could not be given back yet: {}", leaseKey, Errors.oneLine(e));
-            return false;
+            dynamoDB.scanPaginator(scan -> scan.tableName(tableName)
+                            .consistentRead(true)
+                            .filterExpression("leaseOwner = :us")
+                            .expressionAttributeValues(
+                                    Map.of(":us", AttributeValue.fromS(coordinator.workerIdentifier()))))
+                    .items()
+                    .subscribe(row -> found.add(SERIALIZER.fromDynamoRecord(row)))
+                    .join();
+        } catch (CompletionException e) {
+            if (Errors.cause(e) instanceof ResourceNotFoundException) {
+                // A lease table that is gone names nobody.
+                return List.of();
+            }
+            throw e;
         }
+        return found;
     }
 
     private List<Lease> ofStream(StreamIdentifier stream) {

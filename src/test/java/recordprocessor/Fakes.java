@@ -37,7 +37,7 @@ final class Fakes {
                                     return null;
                                 },
                         "getCurrentlyHeldLease", () -> held.getAsBoolean() ? new Lease() : null));
-        return new Leases("leases", coordinator, null);
+        return new Leases("leases", null, coordinator, null);
     }
 
     /** Waits for a condition, for 20 s at the most. */
