@@ -22,7 +22,9 @@ from record_processor.worker.tracebacks import user_traceback
 LOG_MARK: Final = "\x1e"
 """Begins a line on standard error that is a log record: JSON with level, logger, message, maybe exception."""
 
-_FIRST_PRIVATE_FD: Final = 10
+FIRST_PRIVATE_FD: Final = 10
+"""Where the protocol is read from; where it is written to is the next one that was free."""
+
 _LONGEST_TEXT: Final = 16_384
 _EXIT_SECONDS: Final = 2.0
 _log = logging.getLogger("record_processor")
@@ -30,7 +32,7 @@ _log = logging.getLogger("record_processor")
 
 def take_over_streams() -> tuple[int, int]:
     """Move the protocol away from descriptors 0 and 1; return where it is read from, and where written to."""
-    protocol = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_PRIVATE_FD) for fd in (0, 1)]
+    protocol = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_FD) for fd in (0, 1)]
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ import boto3
 
 from record_processor.testing import HistoryLog, check_history, wait_until
 from record_processor.testing.history import HistoryReport
+from record_processor.worker.output import FIRST_PRIVATE_FD
 
 HERE: Final = Path(__file__).parent
 START_SECONDS: Final = 60.0
@@ -87,6 +90,12 @@ class Application:
     def a_worker(self) -> int:
         """Wait for a shard's process, and return its id."""
         return wait_until(self.worker_pids, START_SECONDS, "a worker")[0]
+
+    def await_word_for(self, worker: int) -> None:
+        """Wait until a busy worker has been told something that it does not look at yet."""
+        message = f"a message for worker {worker}"
+        with open(f"/proc/{worker}/fd/{FIRST_PRIVATE_FD}", "rb", buffering=0) as pipe:  # noqa: PTH123
+            wait_until(lambda: _unread_bytes(pipe.fileno()) > 0, START_SECONDS, message)
 
     def lines(self, text: str = "", **fields: object) -> list[dict[str, Any]]:
         """Return the log lines that contain a text and have these fields."""
@@ -200,6 +209,10 @@ def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
     """Send a signal to a process that may be gone."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def _unread_bytes(pipe: int) -> int:
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def is_alive(pid: int) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +14,6 @@ import pytest
 
 from record_processor import settings
 from record_processor.testing import DynamoDBLocal, wait_until
-from record_processor.testing.plugin import MakeStreamTable
 
 pytestmark = pytest.mark.local
 
@@ -30,30 +31,38 @@ def test_each_properties_file_is_accepted(file: Path, tmp_path: Path) -> None:
     assert settings.load(copy)["applicationName"]
 
 
-def test_01_print_prints_each_kind_of_change(
-    tmp_path: Path, dynamodb_local: DynamoDBLocal, stream_table: MakeStreamTable
-) -> None:
-    """Run from the repository's root with the properties file for DynamoDB Local, on another port."""
-    stream_table(name="orders")
-    client = dynamodb_local.client()
-    for status in ("open", "paid"):
-        client.put_item(TableName="orders", Item={"pk": {"S": "7"}, "status": {"S": status}})
-    client.delete_item(TableName="orders", Key={"pk": {"S": "7"}})
+def test_01_print_prints_what_make_orders_does(tmp_path: Path, dynamodb_local: DynamoDBLocal) -> None:
+    """As the README has it: from the repository's root, but with DynamoDB Local on another port."""
     file = tmp_path / "local.properties"
     text = (ROOT / "properties" / "local.properties").read_text("utf-8")
     file.write_text(text.replace("http://localhost:8000", dynamodb_local.endpoint), "utf-8")
     file.chmod(0o600)
-    log = tmp_path / "log.txt"
+    with (
+        _running(tmp_path / "orders.txt", "examples/make_orders.py", dynamodb_local.endpoint) as orders,
+        _running(tmp_path / "log.txt", "-m", "record_processor", "run", str(file)) as processor,
+    ):
+        wait_until(lambda: "removed" in _text(tmp_path / "log.txt"), 60, "the first order's end")
+        for process in (orders, processor):
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+    printed = _text(tmp_path / "log.txt")
+    assert "inserted {'id': '1'} {'id': '1', 'status': 'open'}" in printed
+    assert "modified {'id': '1'} {'status': ('open', 'paid')}" in printed
+    assert "removed {'id': '1'}" in printed
+
+
+@contextmanager
+def _running(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
-        command = [sys.executable, "-m", "record_processor", "run", str(file)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+        )
     try:
-        wait_until(lambda: "removed" in log.read_text("utf-8"), 60, "the last change")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        yield process
     finally:
         process.kill()
-    text = log.read_text("utf-8")
-    assert "inserted {'pk': '7'}" in text
-    assert "modified {'pk': '7'} {'status': ('open', 'paid')}" in text
-    assert "removed {'pk': '7'}" in text
+        process.wait()
+
+
+def _text(file: Path) -> str:
+    return file.read_text("utf-8")

@@ -111,7 +111,7 @@ def test_a_drain_lets_the_running_handler_finish(
     app.start()
     wait_until((app.folder / "waiting").exists, 60, "the handler running")
     app.send(signal.SIGTERM)
-    app.wait_for_line("draining, for")
+    app.await_word_for(app.a_worker())
     (app.folder / "wait").unlink()
     assert app.wait() == 0
     app.history.mark("drain")

@@ -153,11 +153,15 @@ def test_no_credentials_are_one_line(tmp_path: Path) -> None:
 
 
 def test_a_table_that_is_not_there_is_one_line(tmp_path: Path, dynamodb_local: DynamoDBLocal) -> None:
-    """With its name, the region and the endpoint."""
-    write(tmp_path, dynamoDBEndpoint=dynamodb_local.endpoint, sourceTable="nosuchtable")
+    """With its name, the region and the endpoint; no table is made because of it."""
+    write(
+        tmp_path, dynamoDBEndpoint=dynamodb_local.endpoint, sourceTable="nosuchtable", applicationName="typo"
+    )
     result = run(tmp_path)
     assert result.returncode == 3
     assert "no such table: nosuchtable in eu-west-1" in the_error(result)
+    tables = dynamodb_local.client().list_tables()["TableNames"]
+    assert [table for table in tables if table.startswith("typo")] == []
 
 
 def test_a_table_without_a_stream_is_one_line(

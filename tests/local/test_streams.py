@@ -63,6 +63,41 @@ def test_a_stream_made_anew_is_read_after_the_old_one_is_finished(
     assert app.owners() == []
 
 
+def switch_stream_off(client: Any, table: str) -> None:
+    """Leave a table without a stream."""
+    client.update_table(TableName=table, StreamSpecification={"StreamEnabled": False})
+
+
+def delete_table(client: Any, table: str) -> None:
+    """Delete a table; its stream can still be read."""
+    client.delete_table(TableName=table)
+
+
+@pytest.mark.parametrize("end", [switch_stream_off, delete_table])
+def test_a_stream_that_ended_while_nobody_read_it_is_read_to_its_end(
+    application: MakeApplication,
+    stream_table: MakeStreamTable,
+    dynamodb_local: DynamoDBLocal,
+    end: Callable[[Any, str], None],
+) -> None:
+    """A table that is gone, or has no stream any more, does not keep what it wrote from being handled."""
+    table = stream_table()
+    client = dynamodb_local.client()
+    app = application(sourceTable=table.name, streamCheckIntervalMillis=1000)
+    early = write_changes(client, table.name, 30, seed=1, prefix="early-")
+    app.start()
+    app.wait_until_handled(early.total)
+    assert app.drain() == 0
+    late = write_changes(client, table.name, 30, seed=2, prefix="late-")
+    end(client, table.name)
+    app.start()
+    app.wait_until_handled(early.total + late.total)
+    app.wait_for_line("the shard is read to its end")
+    assert app.drain() == 0
+    assert app.check({**early.per_key, **late.per_key}).repeats == []
+    assert len(app.lines(f"table {table.name} is gone")) == (end is delete_table)
+
+
 def test_the_new_stream_waits_for_a_record_of_the_old_one_that_fails(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:

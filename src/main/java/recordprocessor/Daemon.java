@@ -46,8 +46,7 @@ public final class Daemon {
         Drain drain = new Drain(settings.shutdownGraceMillis());
         Lifeline.watch(fromLauncher, drain::request);
 
-        StateTable state = StateTable.open(settings, aws);
-        SourceStreams streams = SourceStreams.find(settings, aws, state);
+        SourceStreams streams = SourceStreams.find(settings, aws, new StateTable(settings, aws));
         Kcl kcl = Kcl.build(settings, aws, streams, processors, drain);
         processors.use(kcl.leases());
 

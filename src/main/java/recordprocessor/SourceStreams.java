@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import software.amazon.awssdk.services.dynamodb.model.ResourceNotFoundException;
@@ -30,7 +31,7 @@ final class SourceStreams implements MultiStreamTracker {
     private final AwsClients aws;
     private final StateTable state;
     private final Settings settings;
-    /** By table name; in the order of the settings. */
+    /** By table name. */
     private final Map<String, StateTable.Stream> current = new ConcurrentHashMap<>();
 
     private final Map<String, String> complaints = new ConcurrentHashMap<>();
@@ -44,8 +45,19 @@ final class SourceStreams implements MultiStreamTracker {
     /** Finds every configured table's stream, or says in one line why it cannot be read. */
     static SourceStreams find(Settings settings, AwsClients aws, StateTable state) {
         SourceStreams streams = new SourceStreams(settings, aws, state);
-        streams.wanted().forEach(streams::remember);
+        streams.recall();
+        Map<String, String> unknown = streams.wanted();
+        unknown.keySet().removeAll(streams.current.keySet());
+        unknown.values().forEach(streams::checkReadable);
+        // Only now: a mistake in the settings leaves no table behind.
+        state.make();
+        unknown.forEach(streams::remember);
         return streams;
+    }
+
+    /** What the application reads already, and goes on with, whatever has become of the table since. */
+    private void recall() {
+        tables().forEach(table -> state.stream(table).ifPresent(stream -> current.put(table, stream)));
     }
 
     /** Makes the leases, and from then on keeps asking whether a table has a new stream. */
@@ -69,7 +81,7 @@ final class SourceStreams implements MultiStreamTracker {
             }
             complaints.remove("check");
         } catch (StartException | CompletionException e) {
-            complainOnce("check", Errors.oneLine(e));
+            complainOnce("check", "cannot look for new streams: " + Errors.oneLine(e));
         }
         return nextCheckMillis;
     }
@@ -99,10 +111,7 @@ final class SourceStreams implements MultiStreamTracker {
 
     private void remember(String table, String arn) {
         String position = settings.startAtLatest() ? "LATEST" : "TRIM_HORIZON";
-        if (state.stream(table).isEmpty()) {
-            checkReadable(arn);
-            state.putIfAbsent(table, new StateTable.Stream(arn, position));
-        }
+        state.putIfAbsent(table, new StateTable.Stream(arn, position));
         current.put(table, state.stream(table).orElseThrow());
     }
 
@@ -127,8 +136,20 @@ final class SourceStreams implements MultiStreamTracker {
         return wanted;
     }
 
+    private List<String> tables() {
+        return Stream.concat(
+                        settings.sourceTables().stream(),
+                        settings.streamArns().stream().map(SourceStreams::tableName))
+                .toList();
+    }
+
     private String latestStream(String table) {
         TableDescription description = StartCall.of("dynamodb:DescribeTable", tableArn(table), () -> describe(table));
+        if (description == null) {
+            complainOnce("gone " + table, "table " + table + " is gone; its stream is read to its end");
+            return current.get(table).arn();
+        }
+        complaints.remove("gone " + table);
         boolean streaming = description.streamSpecification() != null
                 && Boolean.TRUE.equals(description.streamSpecification().streamEnabled());
         if (!streaming && !current.containsKey(table)) {
@@ -142,6 +163,7 @@ final class SourceStreams implements MultiStreamTracker {
         return description.latestStreamArn() == null ? current.get(table).arn() : description.latestStreamArn();
     }
 
+    /** Null for a table that is gone, but is still being read. */
     private TableDescription describe(String table) {
         try {
             return aws.dynamoDB()
@@ -149,6 +171,9 @@ final class SourceStreams implements MultiStreamTracker {
                     .join()
                     .table();
         } catch (CompletionException e) {
+            if (Errors.cause(e) instanceof ResourceNotFoundException && current.containsKey(table)) {
+                return null;
+            }
             if (Errors.cause(e) instanceof ResourceNotFoundException) {
                 throw StartException.couldNotStart(
                         "no such table: " + table + " in " + settings.regionName() + where()
@@ -169,7 +194,7 @@ final class SourceStreams implements MultiStreamTracker {
 
     private void complainOnce(String about, String message) {
         if (!message.equals(complaints.put(about, message))) {
-            log.warn("cannot look for new streams: {}", message);
+            log.warn("{}", message);
         }
     }
 

@@ -41,27 +41,36 @@ final class StateTable {
     /** The stream of a table that is being read, and where a shard without a checkpoint is begun. */
     record Stream(String arn, String position) {}
 
-    private StateTable(DynamoDbAsyncClient dynamoDB, String name) {
-        this.dynamoDB = dynamoDB;
-        this.name = name;
+    StateTable(Settings settings, AwsClients aws) {
+        this.dynamoDB = aws.dynamoDB();
+        this.name = settings.stateTable();
     }
 
-    static StateTable open(Settings settings, AwsClients aws) {
-        StateTable table = new StateTable(aws.dynamoDB(), settings.stateTable());
-        table.createIfMissing();
-        table.chooseLeaseTaking();
-        return table;
+    void make() {
+        createIfMissing();
+        chooseLeaseTaking();
     }
 
+    /** What is remembered of a table; nothing either before the state's own table is made. */
     Optional<Stream> stream(String tableName) {
-        Map<String, AttributeValue> row = call("dynamodb:GetItem", () -> dynamoDB.getItem(request ->
-                        request.tableName(name).key(streamKey(tableName)).consistentRead(true))
-                .join()
-                .item());
+        Map<String, AttributeValue> row = call("dynamodb:GetItem", () -> row(streamKey(tableName)));
         return row.isEmpty()
                 ? Optional.empty()
                 : Optional.of(
                         new Stream(row.get(STREAM_ARN).s(), row.get(POSITION).s()));
+    }
+
+    private Map<String, AttributeValue> row(Map<String, AttributeValue> key) {
+        try {
+            return dynamoDB.getItem(request -> request.tableName(name).key(key).consistentRead(true))
+                    .join()
+                    .item();
+        } catch (CompletionException e) {
+            if (Errors.cause(e) instanceof ResourceNotFoundException) {
+                return Map.of();
+            }
+            throw e;
+        }
     }
 
     /** Remembers the table's first stream, unless another host was quicker. */
