@@ -170,9 +170,10 @@ class Dumps(RecordProcessor):
                 "size_bytes",
                 "stream_view_type",
                 "user_identity",
-                "approximate_creation_date_time",
             ]
         }
+        assert record.approximate_creation_date_time is not None
+        fields["created"] = record.approximate_creation_date_time.isoformat()
         with flag("dump.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(fields) + "\n")
             file.flush()

@@ -112,7 +112,7 @@ def test_every_type_arrives_in_every_view_under_any_locale(
         assert f"table/{table}/stream/" in value_of(record["stream_arn"])
         assert value_of(record["shard_id"]).startswith("shardId-")
         assert value_of(record["user_identity"]) is None
-        created = eval(record["approximate_creation_date_time"], {"datetime": __import__("datetime")})
+        created = datetime.fromisoformat(record["created"])
         assert abs((datetime.now(timezone.utc) - created).total_seconds()) < 3600
     assert seen == {(view, name) for view in VIEWS for name in expected}
 
