@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeAlias
@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 import boto3
 
 from record_processor.testing import HistoryLog, check_history, wait_until
-from record_processor.testing.history import HistoryReport
+from record_processor.testing.history import CHECKPOINT, HistoryReport
 from record_processor.worker.output import FIRST_PRIVATE_FD
 
 HERE: Final = Path(__file__).parent
@@ -159,6 +159,14 @@ class Application:
         code = self.wait()
         self.history.mark("drain")
         return code
+
+    @contextmanager
+    def disruption(self, kind: str) -> Iterator[None]:
+        """Mark what the block does, and before it how far each shard is checkpointed: no repeat lies below."""
+        for row in self.leases():
+            self.history.mark(CHECKPOINT, shard_id=row["shardId"], sequence_number=row["checkpoint"])
+        with self.history.during(kind):
+            yield
 
     def leases(self) -> list[dict[str, Any]]:
         """Return the rows of the lease table, attribute values as text."""

@@ -69,7 +69,7 @@ def test_killed_workers_are_replaced_and_get_again_what_was_not_acknowledged(
         written |= part.per_key
         app.wait_until_handled(total + choose.randrange(1, 120))
         worker = app.a_worker()
-        with app.history.during("kill"):
+        with app.disruption("kill"):
             kill(worker)
             wait_until(partial(is_dead, worker), 5, "the worker's death")
         total += part.total
@@ -92,7 +92,7 @@ def test_a_killed_jvm_is_started_again_under_the_same_worker_id(
     wait_until((app.folder / "waiting").exists, 60, "a busy handler")
     worker = app.a_worker()
     owner = app.owners()
-    with app.history.during("kill"):
+    with app.disruption("kill"):
         kill(app.daemon_pid())
         wait_until(lambda: not is_alive(worker), 2, "the busy worker's death")
     (app.folder / "wait").unlink()
@@ -114,7 +114,7 @@ def test_when_the_command_is_killed_nothing_is_left_after_two_seconds(
     wait_until((app.folder / "waiting").exists, 60, "a busy handler")
     pids = [app.daemon_pid(), *app.worker_pids()]
     assert len(pids) == 2
-    with app.history.during("kill"):
+    with app.disruption("kill"):
         kill(app.pid)
         app.wait()
         wait_until(lambda: not any(map(is_alive, pids)), 2, "the end of daemon and worker")
@@ -201,7 +201,7 @@ def test_a_daemon_that_is_stopped_and_goes_on_loses_nothing(
     first = write_changes(dynamodb_local.client(), table.name, 100, seed=1, keys=10, prefix="a-")
     app.wait_until_handled(first.total)
     jvm = app.daemon_pid()
-    with app.history.during("pause"):
+    with app.disruption("pause"):
         kill(jvm, signal.SIGSTOP)
         second = write_changes(dynamodb_local.client(), table.name, 100, seed=2, keys=10, prefix="b-")
         time.sleep(8)  # longer than the lease lasts: that is what is tested
