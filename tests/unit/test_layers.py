@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "properties_file": set[str](),
     "record": {"errors"},
     "settings": {"errors", "kcl_names", "properties_file"},
+    "settings_reference": {"settings", "kcl_names"},
     "processor": {"errors", "record"},
     "": {"errors", "record", "processor"},
     "pipeline": {*SMALL, "processor"},

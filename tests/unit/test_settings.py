@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from record_processor import ConfigurationError, settings
+from record_processor import ConfigurationError, settings, settings_reference
 from record_processor.kcl_names import REFUSED, REFUSED_BEANS
 
+ROOT = Path(__file__).parents[2]
 GOOD = {"processor": "app:P", "sourceTable": "orders", "applicationName": "app", "regionName": "eu-west-1"}
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2024-01-01T00:00:00.000"
 LOCAL_ARN = ARN.replace("eu-west-1", "ddblocal").replace("123456789012", "000000000000")
@@ -355,26 +356,35 @@ def test_a_file_that_others_may_write(tmp_path: Path, mode: int) -> None:
 # --- The reference ---
 
 
-def test_the_documentation_is_current() -> None:
-    """docs/properties.md is what `python -m record_processor.settings` prints."""
-    page = Path(__file__).parents[2] / "docs" / "properties.md"
-    assert page.read_text(encoding="utf-8") == settings.reference()
-
-
 @pytest.mark.parametrize(
-    ("arguments", "output"),
-    [([], settings.reference()), (["--kcl-names"], "\n".join(settings.kcl_names()) + "\n")],
+    ("writer", "file"),
+    [("markdown", "docs/properties.md"), ("properties", "properties/reference.properties")],
 )
-def test_the_command(arguments: list[str], output: str) -> None:
-    """The module prints the reference, or KCL's names for the test that holds them against KCL."""
+def test_the_generated_files_are_current(writer: str, file: str) -> None:
+    """They are what `python -m record_processor.settings_reference` prints."""
+    assert (ROOT / file).read_text(encoding="utf-8") == settings_reference.WRITERS[writer]()
+
+
+@pytest.mark.parametrize("writer", settings_reference.WRITERS)
+def test_the_command(writer: str) -> None:
+    """The module prints each of them, also for the Java test that holds the names against KCL."""
     run = subprocess.run(
-        [sys.executable, "-m", "record_processor.settings", *arguments],
+        [sys.executable, "-m", "record_processor.settings_reference", writer],
         check=True,
         capture_output=True,
         encoding="utf-8",
-        cwd=Path(settings.__file__).parents[1],
+        cwd=ROOT,
     )
-    assert (run.stdout, run.stderr) == (output, "")
+    assert (run.stdout, run.stderr) == (settings_reference.WRITERS[writer](), "")
+
+
+def test_every_line_of_the_generated_file_can_be_used(tmp_path: Path) -> None:
+    """With its comment signs removed, each default is accepted, and is the default."""
+    text = re.sub(r"(?m)^#(\w+ = )", r"\1", settings_reference.properties())
+    loaded = _load(tmp_path, text)
+    for known in settings.SCHEMA:
+        assert known.name in text
+        assert known.default in (None, loaded[known.name])
 
 
 def test_no_name_is_both_supported_and_refused() -> None:

@@ -18,7 +18,7 @@ import software.amazon.kinesis.multilang.config.MultiLangDaemonConfiguration;
 class KclPropertiesTest {
     @Test
     void everyPropertyOfKclIsSupportedOrRefusedWithAReason() throws IOException, IntrospectionException {
-        Process python = new ProcessBuilder("python3", "-m", "record_processor.settings", "--kcl-names")
+        Process python = new ProcessBuilder("python3", "-m", "record_processor.settings_reference", "kcl-names")
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
                 .start();
         Set<String> ours = new String(python.getInputStream().readAllBytes(), StandardCharsets.UTF_8)
