@@ -171,16 +171,16 @@ final class SourceStreams implements MultiStreamTracker {
                     .join()
                     .table();
         } catch (CompletionException e) {
-            if (Errors.cause(e) instanceof ResourceNotFoundException && current.containsKey(table)) {
+            if (!(Errors.cause(e) instanceof ResourceNotFoundException)) {
+                throw e;
+            }
+            if (current.containsKey(table)) {
                 return null;
             }
-            if (Errors.cause(e) instanceof ResourceNotFoundException) {
-                throw StartException.couldNotStart(
-                        "no such table: " + table + " in " + settings.regionName() + where()
-                                + "; check sourceTable and regionName",
-                        e);
-            }
-            throw e;
+            throw StartException.couldNotStart(
+                    "no such table: " + table + " in " + settings.regionName() + where()
+                            + "; check sourceTable and regionName",
+                    e);
         }
     }
 
