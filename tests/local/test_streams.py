@@ -16,15 +16,25 @@ from tests.local.rollover import RollOver
 pytestmark = pytest.mark.local
 
 
+def switch_stream_off(client: Any, table: str) -> None:
+    """Leave a table without a stream."""
+    client.update_table(TableName=table, StreamSpecification={"StreamEnabled": False})
+
+
+def delete_table(client: Any, table: str) -> None:
+    """Delete a table; its stream can still be read."""
+    client.delete_table(TableName=table)
+
+
 def recreate_table(client: Any, table: str) -> None:
     """Delete a table and make another of its name."""
-    client.delete_table(TableName=table)
+    delete_table(client, table)
     create_stream_table(client, table)
 
 
 def restart_stream(client: Any, table: str) -> None:
     """Switch a table's stream off and on."""
-    client.update_table(TableName=table, StreamSpecification={"StreamEnabled": False})
+    switch_stream_off(client, table)
     client.update_table(
         TableName=table,
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
@@ -61,16 +71,6 @@ def test_a_stream_made_anew_is_read_after_the_old_one_is_finished(
     order = [entry.key.split("-")[0] for entry in app.history.handled()]
     assert order == ["old"] * old.total + ["late"] * late.total + ["new"] * new.total
     assert app.owners() == []
-
-
-def switch_stream_off(client: Any, table: str) -> None:
-    """Leave a table without a stream."""
-    client.update_table(TableName=table, StreamSpecification={"StreamEnabled": False})
-
-
-def delete_table(client: Any, table: str) -> None:
-    """Delete a table; its stream can still be read."""
-    client.delete_table(TableName=table)
 
 
 @pytest.mark.parametrize("end", [switch_stream_off, delete_table])
