@@ -12,35 +12,43 @@ from pathlib import Path
 from typing import Final
 
 OURS: Final = "record-processor-daemon.jar"
-"""The one jar that is built here and so cannot be locked."""
+"""The one jar that is built here."""
+
+FOLDER: Final = Path(__file__).with_name("jars")
+"""Where our own jar is, and those that amazon_kclpy lacks."""
 
 LOCK: Final = Path(__file__).with_name("jars.lock")
-"""One line for each jar, as `sha256sum` writes them: digest, two spaces, file name."""
+"""One line for each jar but ours, as `sha256sum` writes them: digest, two spaces, file name."""
+
+BUILT: Final = FOLDER / "built.lock"
+"""The same for our own jar, written when it is built, and in the wheel beside it."""
 
 
-def verify(folders: Iterable[Path], lock: Path = LOCK) -> Iterator[str]:
+def verify(folders: Iterable[Path], lock: Path = LOCK, built: Path = BUILT) -> Iterator[str]:
     """Yield a line for each jar that is missing from `folders`, changed, or not locked; none if all is well.
 
     Their 33 MB take some 30 ms once they are in the page cache. Raises OSError if one cannot be read.
     """
-    locked, found = read(lock), digests(folders)
+    locked, found = read(lock) | read(built), digests(folders)
     for name in sorted(locked.keys() | found.keys()):
         if name not in found:
             yield f"{name} is missing"
         elif name not in locked:
-            yield f"{name} is not in {lock.name}"
+            yield f"{name} is not in {lock.name}: it does not belong there"
         elif found[name] != locked[name]:
-            yield f"{name} is not the file that {lock.name} names (SHA-256 {found[name]})"
+            yield f"{name} is not the file that was locked (its SHA-256 is {found[name]})"
 
 
 def digests(folders: Iterable[Path]) -> dict[str, str]:
-    """Return the SHA-256 of every jar in `folders` but our own, by file name."""
-    jars = (jar for folder in folders for jar in folder.glob("*.jar") if jar.name != OURS)
+    """Return the SHA-256 of every jar in `folders`, by file name."""
+    jars = (jar for folder in folders for jar in folder.glob("*.jar"))
     return {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in jars}
 
 
 def read(lock: Path = LOCK) -> dict[str, str]:
-    """Return what the lock says: SHA-256 by file name."""
+    """Return what the lock says: SHA-256 by file name; nothing if it is not there."""
+    if not lock.is_file():
+        return {}
     lines = (line.split() for line in lock.read_text(encoding="ascii").splitlines())
     return {name: digest for digest, name in lines}
 

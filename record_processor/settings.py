@@ -99,8 +99,9 @@ def _boolean(text: str) -> bool:
 
 def _choice(*allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        if text.upper() in allowed:
-            return text.upper()
+        for word in allowed:
+            if text.lower() == word.lower():
+                return word
         raise ValueError(" or ".join((", ".join(allowed[:-1]), allowed[-1])))
 
     return parse
@@ -185,6 +186,23 @@ SCHEMA: Final[tuple[Property, ...]] = (
         None,
         "Instead of processor: any program that speaks the MultiLang protocol, started once for each shard.",
         is_kcl=True,
+    ),
+    Property(
+        "workerStartMethod",
+        _RUN,
+        "fork or spawn",
+        _choice("fork", "spawn"),
+        None,
+        "fork: workers are forked from a process that has imported your code; spawn: each is a new Python. "
+        "Unset: fork, on Linux, if your code can be forked.",
+    ),
+    Property(
+        "workerTransport",
+        _RUN,
+        "socket or stdio",
+        _choice("socket", "stdio"),
+        "socket",
+        "What carries records to a worker: a Unix socket, or, slower, the stock wire of executableName.",
     ),
     Property(
         "sourceTable",
@@ -451,6 +469,22 @@ SCHEMA: Final[tuple[Property, ...]] = (
         1000,
         "The pause between two reads of a shard.",
         is_kcl=True,
+    ),
+    Property(
+        "maximumUnacknowledgedBytesPerShard",
+        _TUNE,
+        "bytes",
+        _integer(1),
+        4 * 1024 * 1024,
+        "No more of a shard is read while so much of it is not handled yet; one batch always may be.",
+    ),
+    Property(
+        "maximumUnacknowledgedBytes",
+        _TUNE,
+        "bytes",
+        _integer(1),
+        64 * 1024 * 1024,
+        "The same for all shards of this host together.",
     ),
     Property(
         "parentShardPollIntervalMillis",

@@ -16,7 +16,7 @@ from record_processor import jars
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-OUR_FOLDER: Final = ROOT / "record_processor" / "jars"
+OUR_FOLDER: Final = jars.FOLDER
 TARGET: Final = ROOT / "target"
 
 
@@ -38,19 +38,20 @@ def collect() -> None:
         copy(jar, OUR_FOLDER / jar.name)
     for stale in {*OUR_FOLDER.glob("*.jar")} - {OUR_FOLDER / jar.name for jar in wanted}:
         stale.unlink()
+    jars.write({jars.OURS: jars.digests([OUR_FOLDER])[jars.OURS]}, jars.BUILT)
 
 
 def verify() -> None:
     """Exit with a message if any jar is not as it was locked."""
-    if not (OUR_FOLDER / jars.OURS).is_file():
-        sys.exit(f"{jars.OURS} is missing")
     if complaints := list(jars.verify([kcl_folder(), OUR_FOLDER])):
         sys.exit("\n".join(complaints))
 
 
 def lock() -> None:
     """Write jars.lock from what is installed and collected."""
-    jars.write(jars.digests([kcl_folder(), OUR_FOLDER]))
+    found = jars.digests([kcl_folder(), OUR_FOLDER])
+    del found[jars.OURS]
+    jars.write(found)
 
 
 def kcl_folder() -> Path:

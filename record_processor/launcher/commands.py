@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from record_processor.launcher.log_lines import Level
 from record_processor.settings import Settings
+
+_WORKER: Final = "record_processor.worker"
 
 TETHER: Final = str(Path(__file__).parents[1] / "worker" / "tether.py")
 """The program that ties what it starts to the life of its parent."""
@@ -22,14 +24,18 @@ def worker_command(settings: Settings, level: Level) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "record_processor.worker",
+        _WORKER,
         *("--processor", str(settings["processor"])),
         *(word for folder in folders for word in ("--path", folder)),
         *("--log-level", level.name.lower()),
-        *("--checkpoint-interval-millis", str(settings["checkpointIntervalMillis"])),
         *("--retry-backoff-millis", str(settings["retryBackoffMillis"])),
         *("--maximum-retry-backoff-millis", str(settings["maximumRetryBackoffMillis"])),
     ]
+
+
+def nursery_command(worker: Sequence[str]) -> list[str]:
+    """Return the command of the nursery that forks such workers."""
+    return ["record_processor.worker.nursery" if word == _WORKER else word for word in worker]
 
 
 def program_command(command_line: str) -> list[str]:

@@ -32,14 +32,18 @@ class Daemon:
         first_line: Mapping[str, object],
         environment: Mapping[str, str],
         log: Log,
+        start_worker: Callable[[int, str], None] = lambda _worker, _shard: None,
     ) -> None:
         """Start it, in a session of its own and with SIGINT and SIGTERM ignored, and tell it what to do.
 
-        Raises StartError if this host cannot start one more process.
+        It asks for workers by `start_worker`, from another thread, with their number and shard. Raises
+        StartError if this host cannot start one more process.
         """
         self.started = False
         """Whether it has said that it runs."""
         self._log = log
+        self._start_worker = start_worker
+        self._telling = threading.Lock()
         self._held: LogLine | None = None
         self._settled = False
         self._process = _start(command, environment)
@@ -57,6 +61,10 @@ class Daemon:
     def drain(self) -> None:
         """Ask it to finish what is in hand, to checkpoint, and to end."""
         self._tell({"action": "drain"})
+
+    def tell_ended(self, worker: int, reason: str) -> None:
+        """Say that a worker which it asked for has ended, or could not be started."""
+        self._tell({"action": "workerEnded", "worker": worker, "reason": reason})
 
     def kill(self) -> None:
         """End it at once, and everything that it started."""
@@ -100,6 +108,8 @@ class Daemon:
 
     def _on_line(self, raw: bytes) -> None:
         line = parse(raw)
+        if line.event == "startWorker":
+            self._start_worker(line.worker, line.shard)
         if line.event == "started":
             self.started = True
         if self.started:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from record_processor import jars
 from record_processor.errors import StartError
 from record_processor.launcher.probe import probe
 from record_processor.launcher.signals import Signals
@@ -18,7 +19,6 @@ MINIMUM_VERSION: Final = 17
 """The oldest Java that runs the daemon."""
 
 _MAIN_CLASS: Final = "recordprocessor.Daemon"
-_OUR_JARS: Final = Path(__file__).parents[1] / "jars"
 _HOW_TO_INSTALL: Final = (
     f"install a Java runtime, version {MINIMUM_VERSION} or newer "
     "(Debian: apt install openjdk-17-jre-headless; "
@@ -52,8 +52,10 @@ def find_java(signals: Signals, environ: Mapping[str, str] = os.environ) -> str:
 
 
 def daemon_command(java: str) -> list[str]:
-    """Return the command that starts the daemon. Raises StartError if a jar is missing or empty."""
-    class_path = os.pathsep.join(str(folder / "*") for folder in (_our_jars(), _kcl_jars()))
+    """Return the command that starts the daemon. Raises StartError unless every jar is the locked one."""
+    folders = (jars.FOLDER, _kcl_jars())
+    _verify(folders)
+    class_path = os.pathsep.join(str(folder / "*") for folder in folders)
     return [java, *_FLAGS, "-cp", class_path, _MAIN_CLASS]
 
 
@@ -87,33 +89,26 @@ def _major_version(java: str, signals: Signals) -> int:
     return int(match[1])
 
 
-def _our_jars() -> Path:
-    if not all(
-        _holds_jars(_OUR_JARS, name)
-        for name in ("record-processor-daemon", "dynamodb-streams-kinesis-adapter")
-    ):
-        raise StartError(
-            f"the daemon's jars are not in {_OUR_JARS}: in a source checkout run scripts/install first"
-        )
-    return _OUR_JARS
-
-
 def _kcl_jars() -> Path:
     spec = importlib.util.find_spec("amazon_kclpy")
     if spec is None or spec.origin is None:
         raise StartError("amazon_kclpy, which brings KCL's jars, is not installed: pip install amazon_kclpy")
-    folder = Path(spec.origin).parent / "jars"
-    # Its installation downloads them, and goes on quietly when that fails.
-    if not _holds_jars(folder, "amazon-kinesis-client"):
+    return Path(spec.origin).parent / "jars"
+
+
+def _verify(folders: tuple[Path, Path]) -> None:
+    """Run nothing that was not tested: no broken download, and no jar that somebody changed or added."""
+    if not (jars.FOLDER / jars.OURS).is_file():
         raise StartError(
-            f"KCL's jars are not in {folder}: pip install --force-reinstall --no-cache-dir amazon_kclpy"
+            f"the daemon's jars are not in {jars.FOLDER}: in a source checkout run scripts/install first"
         )
-    return folder
-
-
-def _holds_jars(folder: Path, name: str) -> bool:
-    """Whether there are jars of that name. Raises StartError for one that a broken download left empty."""
-    for jar in sorted(folder.glob("*.jar")):
-        if jar.stat().st_size == 0:
-            raise StartError(f"{jar} is empty, its download failed: install its package again")
-    return any(folder.glob(f"{name}*.jar"))
+    try:
+        complaints = list(jars.verify(folders))
+    except OSError as error:
+        raise StartError(f"{error.filename} cannot be read: {error.strerror}") from None
+    if complaints:
+        others = f", and {len(complaints) - 1} more" if len(complaints) > 1 else ""
+        raise StartError(
+            f"{complaints[0]}{others}, in {folders[0]} or {folders[1]}: install again with "
+            "pip install --force-reinstall --no-cache-dir amazon_kclpy dynamodb-streams-record-processor"
+        )

@@ -40,7 +40,9 @@ class LogLine:
     shard: str = ""
     exception: str = ""
     event: str = ""
-    """What the line means to the launcher; `started` says that the daemon runs."""
+    """What the line means to the launcher: `started`, the daemon runs; `startWorker`, it needs one."""
+    worker: int = 0
+    """The number of the worker that it needs."""
 
 
 def now_millis() -> int:
@@ -60,6 +62,7 @@ def parse(raw: bytes) -> LogLine:
             shard=str(fields.get("shard") or ""),
             exception=str(fields.get("exception") or ""),
             event=str(fields.get("event") or ""),
+            worker=int(fields.get("worker") or 0),
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         return plain(raw)

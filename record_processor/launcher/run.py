@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from record_processor import settings as properties
 from record_processor.errors import ExitCode
 from record_processor.launcher import versions
-from record_processor.launcher.commands import daemon_environment, program_command, worker_command
+from record_processor.launcher.commands import daemon_environment
 from record_processor.launcher.daemon import Daemon
 from record_processor.launcher.identity import hold_worker_id
 from record_processor.launcher.java import daemon_command, find_java
-from record_processor.launcher.log_lines import Level
 from record_processor.launcher.logs import Log
-from record_processor.launcher.preflight import check_processor, check_program
+from record_processor.launcher.program import checked_program
 from record_processor.launcher.signals import Signals, Stopped
 from record_processor.launcher.supervisor import Supervisor
+from record_processor.launcher.workers import Workers
 from record_processor.settings import Settings
 
 
@@ -25,41 +29,43 @@ def run(file: Path, log: Log, signals: Signals) -> ExitCode:
     Raises ConfigurationError, StartError and FatalError, whose one line says how to mend it.
     """
     settings = properties.load(file)
-    try:
-        child = _checked_child(settings, log.level, signals)
-        daemon = daemon_command(find_java(signals))
-        signals.raise_if_stopped()
-    except Stopped:
-        return ExitCode.DRAINED
+    with ExitStack() as stack:
+        try:
+            program = checked_program(settings, log, signals, stack)
+            command = daemon_command(find_java(signals))
+            signals.raise_if_stopped()
+        except Stopped:
+            return ExitCode.DRAINED
 
-    with hold_worker_id(str(settings["applicationName"]), _text(settings, "workerId")) as worker_id:
+        worker_id = stack.enter_context(
+            hold_worker_id(str(settings["applicationName"]), _text(settings, "workerId"))
+        )
         log.info(_greeting(settings, worker_id))
         first_line = {
             "settings": dict(settings.values),
             "workerId": worker_id,
-            "command": child,
+            "command": program.command,
             "stockProgram": settings["executableName"] is not None,
             "logLevel": log.level.name.lower(),
         }
-        environment = daemon_environment()
         supervisor = Supervisor(
-            start=lambda: Daemon(daemon, first_line, environment, log),
+            start=partial(_start, command, first_line, log, program.workers),
             grace_seconds=_grace_seconds(settings),
             signals=signals,
             log=log,
+            workers=program.workers,
         )
         return supervisor.run()
 
 
-def _checked_child(settings: Settings, level: Level, signals: Signals) -> list[str]:
-    """Return the command of a shard's child process, once it is known to be there."""
-    program = _text(settings, "executableName")
-    if program is not None:
-        check_program(program, settings.path)
-        return program_command(program)
-    command = worker_command(settings, level)
-    check_processor(command, settings.path, signals)
-    return command
+def _start(command: list[str], first_line: Mapping[str, object], log: Log, workers: Workers | None) -> Daemon:
+    if workers is None:
+        return Daemon(command, first_line, daemon_environment(), log)
+    token = secrets.token_hex(32)
+    first_line = {**first_line, "socket": workers.socket, "token": token}
+    daemon = Daemon(command, first_line, daemon_environment(), log, partial(workers.ask, token))
+    workers.serve(token, daemon.tell_ended)
+    return daemon
 
 
 def _text(settings: Settings, name: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+from contextlib import suppress
 from time import monotonic
 from types import FrameType, TracebackType
 from typing import Final
@@ -60,6 +61,11 @@ class Signals:
             if numbers and monotonic() - self._latest >= _ONE_SIGNAL_SECONDS:
                 self.received.append(numbers[0])
                 self._latest = monotonic()
+
+    def wake(self) -> None:
+        """End the wait, of the main thread in `wait`; for other threads, which have something to tell it."""
+        with suppress(BlockingIOError):  # it is full: awake it is
+            os.write(self._writer, b"\0")
 
     def raise_if_stopped(self) -> None:
         """Raise Stopped if a signal has asked for the end."""

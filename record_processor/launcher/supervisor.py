@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from record_processor.errors import ConfigurationError, ExitCode, FatalError, RecordProcessorError, StartError
 from record_processor.launcher.backoff import Backoff
@@ -29,6 +30,16 @@ _REFUSALS: Final[dict[int, type[RecordProcessorError]]] = {
 }
 
 
+class Tended(Protocol):
+    """What must be looked after while a daemon runs: `record_processor.launcher.workers.Workers`."""
+
+    def tend(self) -> float | None:
+        """Do what is due; return in how many seconds something will be, None if nothing will."""
+
+    def end_all(self) -> None:
+        """End what was started for the daemon that has ended."""
+
+
 class Supervisor:
     """Runs daemons one after the other."""
 
@@ -38,13 +49,19 @@ class Supervisor:
         grace_seconds: float,
         signals: Signals,
         log: Log,
+        *,
+        workers: Tended | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Use `start` for each daemon; a drain may take `grace_seconds` and a little more."""
+        """Use `start` for each daemon; a drain may take `grace_seconds` and a little more.
+
+        `workers` are tended while a daemon runs, and end with it.
+        """
         self._start = start
         self._grace_seconds = grace_seconds
         self._signals = signals
         self._log = log
+        self._workers = workers
         self._clock = clock
         self._backoff = Backoff()
         self._has_ever_started = False
@@ -65,6 +82,8 @@ class Supervisor:
                     return self._drain(daemon)
                 self._judge(daemon, code, self._clock() - began)
             finally:
+                if self._workers:
+                    self._workers.end_all()
                 daemon.close()
             if not self._pause(code):
                 return ExitCode.DRAINED
@@ -77,7 +96,7 @@ class Supervisor:
             code = daemon.exit_code()
             if code is not None:
                 return code
-            self._signals.wait()
+            self._wait()
 
     def _judge(self, daemon: Daemon, code: int, ran_seconds: float) -> None:
         """Return if the daemon should be started again, else raise why not."""
@@ -110,7 +129,7 @@ class Supervisor:
         self._log.warning(f"the daemon ended {how_it_ended(code)}; starting it again in {seconds:.1f} s")
         until = self._clock() + seconds
         while not self._signals.received and self._clock() < until:
-            self._signals.wait(until - self._clock())
+            self._wait(until - self._clock())
         return not self._signals.received
 
     def _drain(self, daemon: Daemon) -> ExitCode:
@@ -129,7 +148,7 @@ class Supervisor:
             until = began + self._allowed_seconds(daemon)
             if self._clock() >= until:
                 return self._give_up(daemon)
-            self._signals.wait(until - self._clock())
+            self._wait(until - self._clock())
         if daemon.started and code not in _DRAINED_CODES:
             raise FatalError(
                 f"the daemon ended {how_it_ended(code)} while it drained: "
@@ -137,6 +156,12 @@ class Supervisor:
             )
         self._log.info(f"drained in {self._clock() - began:.1f} s")
         return ExitCode.DRAINED
+
+    def _wait(self, timeout_seconds: float = math.inf) -> None:
+        """Wait until something happens; the workers' needs are seen to."""
+        due = self._workers.tend() if self._workers else None
+        seconds = min(timeout_seconds, math.inf if due is None else due)
+        self._signals.wait(None if seconds == math.inf else seconds)
 
     def _allowed_seconds(self, daemon: Daemon) -> float:
         if daemon.started:

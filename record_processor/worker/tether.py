@@ -27,6 +27,7 @@ PARENT_PID: Final = "RECORD_PROCESSOR_PARENT_PID"
 """The environment variable with the parent's process id; without it the parent is who it is at the start."""
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
 _WATCH_SECONDS: Final = 0.5
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -49,14 +50,24 @@ def parent_pid_from_environment() -> int:
     return int(given) if given.isdigit() else os.getppid()
 
 
+def name_process(name: str) -> None:
+    """Let `ps` and `top` show the first 15 bytes of a name for this process. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+
+
 def ignore_signals() -> None:
-    """Let SIGINT and SIGTERM do nothing here, and their usual work in processes that the user's code starts.
+    """Let SIGINT and SIGTERM do nothing here, and their usual work in programs that the user's code starts.
 
     Were they ignored, a user's subprocess would inherit that, and its `terminate()` would have no effect: so
-    they are caught by a function that does nothing, which ends with `exec`, and is undone in a forked child.
+    they are caught by a function that does nothing, which ends with `exec`.
     """
     for number in _SIGNALS:
         signal.signal(number, _do_nothing)
+
+
+def give_forks_their_signals_back() -> None:
+    """Let SIGINT and SIGTERM do their usual work in the processes that this one forks from now on."""
     fork = _Fork()
     os.register_at_fork(before=fork.before, after_in_parent=fork.in_parent, after_in_child=fork.in_child)
 

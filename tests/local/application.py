@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
@@ -23,6 +24,9 @@ from record_processor.worker.output import FIRST_PRIVATE_FD
 
 HERE: Final = Path(__file__).parent
 START_SECONDS: Final = 60.0
+NURSERY: Final = "rp-nursery"
+_PIDFD_GETFD: Final = 438
+"""Linux's number of the system call."""
 
 
 class Application:
@@ -44,6 +48,7 @@ class Application:
         self.history = HistoryLog(folder / "history.jsonl")
         self.log_file = folder / "log.jsonl"
         self.environment: dict[str, str] = {}
+        self.python = sys.executable
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -59,7 +64,7 @@ class Application:
         file.chmod(0o600)
         own = {"TEST_FOLDER": str(self.folder), "PYTHONPATH": str(HERE)}
         environment = os.environ | own | self.environment
-        command = [sys.executable, "-m", "record_processor", "run", str(file), "--log-format", "json"]
+        command = [self.python, "-m", "record_processor", "run", str(file), "--log-format", "json"]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(  # a process group of its own, as a shell gives it
                 command, stderr=log, stdout=log, env=environment, start_new_session=True, cwd=self.folder
@@ -85,7 +90,13 @@ class Application:
 
     def worker_pids(self) -> list[int]:
         """The process ids of the shards' processes."""
-        return [pid for jvm in _jvms(self.pid) for pid in _children(jvm)]
+        return [
+            pid for parent in (self.pid, *_jvms(self.pid)) for pid in _children(parent) if _is_worker(pid)
+        ]
+
+    def nursery_pid(self) -> int:
+        """The process id of what forks them."""
+        return next(pid for pid in _children(self.pid) if _name(pid) == NURSERY)
 
     def a_worker(self) -> int:
         """Wait for a shard's process, and return its id."""
@@ -94,8 +105,11 @@ class Application:
     def await_word_for(self, worker: int) -> None:
         """Wait until a busy worker has been told something that it does not look at yet."""
         message = f"a message for worker {worker}"
-        with open(f"/proc/{worker}/fd/{FIRST_PRIVATE_FD}", "rb", buffering=0) as pipe:  # noqa: PTH123
-            wait_until(lambda: _unread_bytes(pipe.fileno()) > 0, START_SECONDS, message)
+        theirs = _take_descriptor(worker, FIRST_PRIVATE_FD)
+        try:
+            wait_until(lambda: _unread_bytes(theirs) > 0, START_SECONDS, message)
+        finally:
+            os.close(theirs)
 
     def lines(self, text: str = "", **fields: object) -> list[dict[str, Any]]:
         """Return the log lines that contain a text and have these fields."""
@@ -122,6 +136,10 @@ class Application:
         except TimeoutError as error:
             raise AssertionError(f"{error}\n{self._log_end()}") from error
         return self.lines(text, **fields)[-1]
+
+    def wait_for_flag(self, name: str) -> None:
+        """Wait until a handler has said something by a flag."""
+        wait_until((self.folder / name).exists, START_SECONDS, f"the flag {name}")
 
     def wait_until_handled(self, count: int, timeout_seconds: float = 90) -> None:
         """Wait until so many different changes were handled."""
@@ -219,6 +237,17 @@ def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
 
+def _take_descriptor(pid: int, number: int) -> int:
+    """Return a copy of another process's descriptor."""
+    process = os.pidfd_open(pid)
+    try:
+        descriptor = ctypes.CDLL(None, use_errno=True).syscall(_PIDFD_GETFD, process, number, 0)
+        assert descriptor >= 0, os.strerror(ctypes.get_errno())
+        return int(descriptor)
+    finally:
+        os.close(process)
+
+
 def _unread_bytes(pipe: int) -> int:
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
@@ -234,6 +263,17 @@ def is_alive(pid: int) -> bool:
 def _jvms(launcher: int) -> list[int]:
     """The daemon, but not what the launcher starts for a moment to check something, `java -version` too."""
     return [pid for pid in _children(launcher) if b"recordprocessor.Daemon" in _command_line(pid)]
+
+
+def _is_worker(pid: int) -> bool:
+    return _name(pid) != NURSERY and b"record_processor.worker" in _command_line(pid)
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text("utf-8").strip()
+    except OSError:
+        return ""  # it ended meanwhile
 
 
 def _command_line(pid: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -197,3 +198,61 @@ class BadSetup(RecordProcessor):
 
     def process_record(self, record: Record) -> None:
         write_down(record)
+
+
+class Staged(RecordProcessor):
+    """Stops at a change of a key that begins with `a-`, before or after writing it down, as the flag `hold` says."""
+
+    def process_record(self, record: Record) -> None:
+        is_held = record.keys["pk"].startswith("a-")
+        if is_held:
+            self._stop("before")
+        write_down(record)
+        if is_held:
+            self._stop("after")
+
+    @staticmethod
+    def _stop(moment: str) -> None:
+        hold = flag("hold")
+        while hold.exists() and hold.read_text() == moment:
+            flag("holding").touch()
+            time.sleep(0.02)
+
+
+class Hostile(RecordProcessor):
+    """Does what no handler should, one thing at each of its first changes, and then its work."""
+
+    def process_record(self, record: Record) -> None:
+        for deed in (self.forks, self.closes_descriptors, self.allocates, self.ignores_and_deadlocks):
+            if not flag(deed.__name__).exists():
+                flag(deed.__name__).touch()
+                deed()
+                break
+        write_down(record)
+
+    @staticmethod
+    def forks() -> None:
+        """Fork, and let the child come back, too."""
+        HISTORY.mark("fork")
+        os.fork()
+
+    @staticmethod
+    def closes_descriptors() -> None:
+        """Close everything that is open, as a badly written daemonizer does."""
+        HISTORY.mark("close")
+        os.closerange(3, 1000)
+
+    @staticmethod
+    def allocates() -> None:
+        """Take 2 GB, write to all of it, and give it back."""
+        memory = bytearray(2 << 30)
+        memory[::4096] = b"x" * (len(memory) // 4096)
+
+    @staticmethod
+    def ignores_and_deadlocks() -> None:
+        """Wait for a lock that is never released, deaf to SIGTERM."""
+        HISTORY.mark("deadlock")
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        lock = threading.Lock()
+        lock.acquire()
+        lock.acquire()

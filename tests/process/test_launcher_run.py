@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -223,8 +224,11 @@ class Runner:
                 "amazon-kinesis-client",
             ):
                 (package / "jars" / f"{jar}.jar").write_bytes(b"jar")
+        names = [jar for folder in (ours, kcl) for jar in (folder / "jars").iterdir()]
+        locked = {jar.name: hashlib.sha256(b"jar").hexdigest() for jar in names}
+        (ours / "jars.lock").write_text("".join(f"{digest}  {name}\n" for name, digest in locked.items()))
         for entry in _PACKAGE.iterdir():
-            if entry.name not in ("jars", "__pycache__"):
+            if entry.name not in ("jars", "jars.lock", "__pycache__"):
                 (ours / entry.name).symlink_to(entry)
         (kcl / "__init__.py").touch()
 
@@ -383,15 +387,16 @@ def test_a_killed_launcher_takes_everything_with_it(runner: Runner) -> None:
 
 
 def test_a_crashed_daemon_is_started_again_as_the_same_worker(runner: Runner) -> None:
-    """A daemon that crashes after it had started is started again with the same first line."""
+    """A daemon that crashes after it had started is started again with the same first line, but the token."""
     launcher = runner.started("crashes_once")
     wait_for(lambda: len(launcher.note("started")) == 2)
     launcher.process.send_signal(signal.SIGTERM)
     code, stderr = launcher.end()
-    first_lines = [line for line in launcher.note("first line") if line]
+    first, second = (json.loads(line) for line in launcher.note("first line") if line)
     assert code == 0
-    assert len(first_lines) == 2
-    assert first_lines[0] == first_lines[1]
+    assert len(first.pop("token")) == 64
+    assert second.pop("token")
+    assert first == second
     assert "the daemon ended with exit code 1; starting it again in" in stderr
 
 

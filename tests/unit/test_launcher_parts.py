@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from record_processor import jars
 from record_processor import settings as properties
 from record_processor.errors import ConfigurationError, StartError
 from record_processor.launcher import java
@@ -93,17 +95,23 @@ def test_a_java_that_fails_is_told_with_its_last_line(tmp_path: Path, signals: S
 
 def test_missing_jars_name_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkout without jars asks for scripts/install."""
-    monkeypatch.setattr(java, "_OUR_JARS", tmp_path)
+    monkeypatch.setattr(jars, "FOLDER", tmp_path)
     with pytest.raises(StartError, match="run scripts/install first"):
         java.daemon_command("java")
 
 
-def test_an_empty_jar_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A download that broke off leaves an empty jar, of which Java would say something obscure."""
-    (tmp_path / "record-processor-daemon.jar").touch()
-    monkeypatch.setattr(java, "_OUR_JARS", tmp_path)
-    with pytest.raises(StartError, match="is empty, its download failed"):
-        java.daemon_command("java")
+def test_a_jar_with_one_bit_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever it is, ours too: what was not tested is not run."""
+    for jar in jars.FOLDER.glob("*"):
+        (tmp_path / jar.name).write_bytes(jar.read_bytes())
+    monkeypatch.setattr(jars, "FOLDER", tmp_path)
+    assert java.daemon_command("java")
+    for jar in tmp_path.glob("*.jar"):
+        content = jar.read_bytes()
+        jar.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
+        with pytest.raises(StartError, match=rf"^{re.escape(jar.name)} is not the file that was locked"):
+            java.daemon_command("java")
+        jar.write_bytes(content)
 
 
 # --- The worker's id ----------------------------------------------------------------------------------------
@@ -203,8 +211,7 @@ def test_the_workers_command_looks_here_and_beside_the_file(
     assert command[:5] == [sys.executable, "-m", "record_processor.worker", "--processor", "a:B"]
     assert command[5:9] == ["--path", str(here), "--path", str(there)]
     assert " ".join(command[9:]) == (
-        "--log-level warning --checkpoint-interval-millis 5000 --retry-backoff-millis 7 "
-        "--maximum-retry-backoff-millis 30000"
+        "--log-level warning --retry-backoff-millis 7 --maximum-retry-backoff-millis 30000"
     )
 
 

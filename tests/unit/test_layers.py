@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "": {"errors", "record", "processor"},
     "pipeline": {*SMALL, "processor"},
     "worker": {*SMALL, "processor", "pipeline"},
-    "launcher": {"errors", "settings"},
+    "launcher": {"errors", "settings", "jars"},
     "jars": set[str](),
     "testing": {*SMALL, "", "processor", "pipeline", "worker", "launcher", "jars"},
     "cli": {*SMALL, "", "processor", "pipeline", "worker", "launcher", "jars", "testing"},

@@ -1,0 +1,182 @@
+"""Each process is killed, or stopped and let go on, at each moment of a record's way."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from record_processor.testing import DynamoDBLocal, wait_until, write_changes
+from record_processor.testing.history import Handled
+from record_processor.testing.plugin import MakeStreamTable
+from tests.local.application import Application, MakeApplication, is_alive, kill
+
+pytestmark = pytest.mark.local
+
+VICTIMS = ("worker", "nursery", "jvm", "launcher")
+MOMENTS = (
+    "idle",
+    "in a handler",
+    "between effect and acknowledgement",
+    "between acknowledgement and checkpoint",
+)
+NO_ORPHAN_SECONDS = 2.0
+STOPPED_SECONDS = {"jvm": 5.0}
+"""For how long one is stopped: the JVM for longer than its leases last."""
+
+
+class Matrix:
+    """An application on two tables, of which the handler of one can be held."""
+
+    def __init__(self, app: Application, local: DynamoDBLocal, tables: tuple[str, str]) -> None:
+        self.app = app
+        self.client = local.client()
+        self.table_a, self.table_b = tables
+        self.written: dict[str, list[int]] = {}
+        self.total = 0
+        self.round = 0
+
+    def write(self, prefix: str, count: int = 20) -> None:
+        """Write changes of new keys, to the table whose handler is held (a) or to the other (b)."""
+        self.round += 1
+        table = self.table_a if prefix == "a-" else self.table_b
+        part = write_changes(
+            self.client, table, count, seed=self.round, keys=4, prefix=f"{prefix}{self.round}-"
+        )
+        self.written |= {key: list(counters) for key, counters in part.per_key.items()}
+        self.total += part.total
+
+    def all_handled(self) -> None:
+        """Wait until all that was written is handled."""
+        self.app.wait_until_handled(self.total)
+
+    @contextmanager
+    def at(self, moment: str) -> Iterator[None]:
+        """Bring the handler of table a to a moment; let it go on at the end."""
+        hold, holding = self.app.folder / "hold", self.app.folder / "holding"
+        if moment == "between acknowledgement and checkpoint":
+            self.write("a-")
+            self.all_handled()  # and acknowledged, before the next batch begins
+        if moment != "idle":
+            hold.write_text("after" if "effect" in moment else "before")
+            self.write("a-")
+            wait_until(holding.exists, 60, "a held handler")
+        try:
+            yield
+        finally:
+            hold.unlink(missing_ok=True)
+            holding.unlink(missing_ok=True)
+
+    def pid(self, victim: str) -> int:
+        """The process id of a victim; the worker is table a's."""
+        if victim == "launcher":
+            return self.app.pid
+        if victim == "jvm":
+            return self.app.daemon_pid()
+        return self.app.nursery_pid() if victim == "nursery" else self.worker()
+
+    def worker(self) -> int:
+        """The process id of table a's worker."""
+        own = {
+            line["shard"] for line in self.app.lines("reading the shard from")
+        }  # two shards; which is a's, the history knows
+        assert len(own) == 2
+        of_a = {entry.shard_id for entry in self.app.history.handled() if entry.key.startswith("a-")}
+        (shard,) = of_a
+        return next(
+            pid
+            for pid in self.app.worker_pids()
+            if shard.endswith(Path(f"/proc/{pid}/comm").read_text().strip().removeprefix("rp-"))
+        )
+
+    def handled_in_b(self) -> None:
+        """The other table's shard goes on as if nothing were."""
+        before = {(entry.key, entry.n) for entry in self._of_b()}
+        self.write("b-")
+        began = time.monotonic()
+        wait_until(
+            lambda: len({(entry.key, entry.n) for entry in self._of_b()}) == len(before) + 20, 10, "table b"
+        )
+        print("table b lagged by", time.monotonic() - began)
+
+    def _of_b(self) -> list[Handled]:
+        return [entry for entry in self.app.history.handled() if entry.key.startswith("b-")]
+
+
+@pytest.fixture
+def matrix(
+    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
+) -> Matrix:
+    """Start an application that has handled something of both tables."""
+    tables = (stream_table().name, stream_table().name)
+    app = application(
+        sourceTable=",".join(tables),
+        processor="handlers:Staged",
+        failoverTimeMillis=3000,
+        checkpointIntervalMillis=100_000,
+    ).start()
+    made = Matrix(app, dynamodb_local, tables)
+    made.write("a-")
+    made.write("b-")
+    made.all_handled()
+    return made
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_killed_at_every_moment(victim: str, matrix: Matrix) -> None:
+    """Nothing is missing, order is kept; a worker's death repeats no more than the change that it was in."""
+    app = matrix.app
+    for moment in MOMENTS:
+        with matrix.at(moment):
+            pid = matrix.pid(victim)
+            others = [] if victim in {"worker", "nursery"} else [*app.worker_pids(), app.daemon_pid()]
+            with app.disruption(f"{victim} killed, {moment}"):
+                kill(pid)
+                if victim == "launcher":
+                    app.wait()
+                wait_until(partial(is_dead, pid), 5, f"the {victim}'s death")
+                ended = [other for other in others if victim == "launcher" or other != pid]
+                wait_until(lambda ended=ended: not any(map(is_alive, ended)), NO_ORPHAN_SECONDS, "no orphans")
+        if victim == "launcher":
+            app.start()
+        matrix.handled_in_b()
+        matrix.all_handled()
+    assert app.drain() == 0
+    repeats = app.check(matrix.written).repeats
+    if victim == "nursery":
+        assert repeats == []
+    if victim == "worker":
+        assert len(repeats) == 1  # of the four moments only one lies after an effect that nobody was told of
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_stopped_at_every_moment(victim: str, matrix: Matrix) -> None:
+    """A process that is stopped and goes on, as for a swapped-out host, loses nothing, and repeats nothing."""
+    app = matrix.app
+    for moment in MOMENTS:
+        with matrix.at(moment):
+            pid = matrix.pid(victim)
+            with app.disruption(f"{victim} stopped, {moment}"):
+                kill(pid, signal.SIGSTOP)
+                try:
+                    if victim != "jvm":
+                        matrix.handled_in_b()
+                    time.sleep(STOPPED_SECONDS.get(victim, 0))  # the time is what is tested
+                finally:
+                    kill(pid, signal.SIGCONT)
+        matrix.handled_in_b()
+        matrix.all_handled()
+    assert app.drain() == 0
+    repeats = app.check(matrix.written).repeats
+    if victim != "jvm":
+        assert repeats == []
+
+
+def is_dead(pid: int) -> bool:
+    """Whether a process is gone."""
+    return not is_alive(pid)
