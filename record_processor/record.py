@@ -159,8 +159,9 @@ class Record:
         try:
             return self._keys
         except AttributeError:
-            self._keys = self._image("Keys", self._change.keys) or {}
-            return self._keys
+            pass
+        self._keys = self._image("Keys", self._change.keys) or {}
+        return self._keys
 
     @property
     def new_image(self) -> dict[str, Value] | None:
@@ -168,8 +169,9 @@ class Record:
         try:
             return self._new_image
         except AttributeError:
-            self._new_image = self._image("NewImage", self._change.new_image)
-            return self._new_image
+            pass
+        self._new_image = self._image("NewImage", self._change.new_image)
+        return self._new_image
 
     @property
     def old_image(self) -> dict[str, Value] | None:
@@ -177,8 +179,9 @@ class Record:
         try:
             return self._old_image
         except AttributeError:
-            self._old_image = self._image("OldImage", self._change.old_image)
-            return self._old_image
+            pass
+        self._old_image = self._image("OldImage", self._change.old_image)
+        return self._old_image
 
     @property
     def size_bytes(self) -> int | None:
@@ -238,6 +241,7 @@ class Record:
         return f"<Record {self.sequence_number} of {self.shard_id}, table {self.table_name}>"
 
     def _image(self, name: str, image: bytes | None) -> dict[str, Value] | None:
+        """Decode. Not to be called while an exception is handled, which would be in its error's context."""
         if image is None:
             return None
         item = decode_image(image)

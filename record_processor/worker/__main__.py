@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from record_processor.errors import ConfigurationError, ExitCode, ProtocolError
 from record_processor.pipeline.retry import Backoff
 from record_processor.processor import RecordProcessor
-from record_processor.worker import loop, output, tether
+from record_processor.worker import loop, messages, output, tether
 from record_processor.worker.channel import DaemonGoneError, LineChannel
+from record_processor.worker.conversation import Conversation
 from record_processor.worker.load import add_paths, load
 from record_processor.worker.shard import Assignment, parse_assignment, run_over, run_shard
 from record_processor.worker.tracebacks import has_user_frames, user_traceback
@@ -69,7 +70,9 @@ def _check(name: str) -> int:
 
 def _work_on(streams: LineChannel, options: argparse.Namespace) -> int:
     processor = _load_or_log(options.processor)
-    return run_over(streams, processor, _options(options)) if processor else ExitCode.USAGE
+    if processor is None:
+        return ExitCode.USAGE
+    return run_over(Conversation(streams, messages.LINES), processor, _options(options))
 
 
 def _work_on_socket(streams: LineChannel, options: argparse.Namespace) -> int:

@@ -12,12 +12,12 @@ from time import monotonic, monotonic_ns
 from typing import Final
 
 from record_processor.errors import ProtocolError
-from record_processor.worker import messages
-from record_processor.worker.channel import Channel, FrameChannel
+from record_processor.worker.channel import Channel
 from record_processor.worker.messages import (
     Acknowledge,
     Checkpoint,
     CheckpointAnswer,
+    Codec,
     Hello,
     Initialize,
     Lease,
@@ -40,12 +40,10 @@ class Conversation:
     that the daemon sent what it must not send.
     """
 
-    def __init__(self, channel: Channel, clock_nanos: Callable[[], int] = monotonic_ns) -> None:
-        """Take the channel, and the clock of the lease's deadline; nothing is read yet."""
+    def __init__(self, channel: Channel, codec: Codec, clock_nanos: Callable[[], int] = monotonic_ns) -> None:
+        """Take the channel, how messages are written, and the deadline's clock; nothing is read yet."""
         self._channel = channel
-        is_framed = isinstance(channel, FrameChannel)
-        self._parse = messages.parse_frame if is_framed else messages.parse_line
-        self._bytes_of = messages.write_frame if is_framed else messages.write_line
+        self._codec = codec
         self._clock_nanos = clock_nanos
         self._waiting: deque[Message] = deque()
         self._error: ProtocolError | None = None
@@ -101,6 +99,10 @@ class Conversation:
         """Say that an action is done."""
         self._write(Status(action))
 
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
     def _is_deadline_over(self) -> bool:
         return 0 < self._deadline_nanos <= self._clock_nanos()
 
@@ -114,13 +116,13 @@ class Conversation:
             self._waiting.append(message)
 
     def _write(self, reply: Reply) -> None:
-        self._channel.write(self._bytes_of(reply))
+        self._channel.write(self._codec.write(reply))
 
     def _read(self) -> Message:
         """Read a message. An error is raised again and again: a handler cannot swallow it."""
         if self._error is None:
             try:
-                message = self._parse(self._channel.read())
+                message = self._codec.parse(self._channel.read())
             except ProtocolError as error:
                 self._error = error
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -130,7 +130,7 @@ class _JsonRecord(msgspec.Struct, rename="camel"):
     sequence_number: SequenceNumber
 
 
-_FRAMES: Final[msgspec.msgpack.Decoder[Message]] = msgspec.msgpack.Decoder(Message)
+_PACKED: Final[msgspec.msgpack.Decoder[Message]] = msgspec.msgpack.Decoder(Message)
 _Line: TypeAlias = (
     Initialize
     | ProcessRecords[_JsonRecord]
@@ -140,27 +140,15 @@ _Line: TypeAlias = (
     | ShardEnded
     | ShutdownRequested
 )
-_LINES: Final[msgspec.json.Decoder[_Line]] = msgspec.json.Decoder(_Line)
+_JSON: Final[msgspec.json.Decoder[_Line]] = msgspec.json.Decoder(_Line)
 
 
-def parse_frame(frame: bytes) -> Message:
-    """Parse MessagePack from the daemon. Raises ProtocolError, whose message quotes nothing."""
-    return _parse(frame, _FRAMES.decode)
+class Codec(NamedTuple):
+    """One of the two ways to write messages."""
 
-
-def parse_line(line: bytes) -> Message:
-    """Parse a line of JSON from the daemon. Raises ProtocolError, whose message quotes nothing."""
-    return _parse(line, _decode_line)
-
-
-def write_frame(reply: Reply) -> bytes:
-    """Write a message as MessagePack."""
-    return msgspec.msgpack.encode(reply)
-
-
-def write_line(reply: Reply) -> bytes:
-    """Write a message as JSON, without the line's end."""
-    return msgspec.json.encode(reply)
+    parse: Callable[[bytes], Message]
+    """Raises ProtocolError, whose message quotes nothing."""
+    write: Callable[[Reply], bytes]
 
 
 def _parse(data: bytes, decode: Callable[[bytes], Message]) -> Message:
@@ -200,8 +188,14 @@ def _reason(error: Exception) -> str:
 
 
 def _decode_line(line: bytes) -> Message:
-    message = _LINES.decode(line)
+    message = _JSON.decode(line)
     if not isinstance(message, ProcessRecords):
         return message
     changes = [change_from_json(record.data, record.sequence_number) for record in message.records]
     return ProcessRecords(changes, deadline_nanos=message.deadline_nanos, fencing_token=message.fencing_token)
+
+
+FRAMES: Final = Codec(lambda frame: _parse(frame, _PACKED.decode), msgspec.msgpack.encode)
+"""MessagePack, as in the frames on a socket."""
+LINES: Final = Codec(lambda line: _parse(line, _decode_line), msgspec.json.encode)
+"""JSON, as in the lines on standard streams; without a line's end."""

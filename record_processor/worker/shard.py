@@ -16,8 +16,8 @@ import msgspec
 
 from record_processor.errors import ProtocolError
 from record_processor.processor import RecordProcessor
-from record_processor.worker import loop
-from record_processor.worker.channel import Channel, DaemonGoneError, FrameChannel
+from record_processor.worker import loop, messages
+from record_processor.worker.channel import DaemonGoneError, FrameChannel
 from record_processor.worker.conversation import Conversation
 from record_processor.worker.messages import Hello
 from record_processor.worker.output import FIRST_PRIVATE_FD
@@ -62,19 +62,18 @@ def run_shard(
         )
         return _REPLACE_ME
     hello = Hello(assignment.token, assignment.worker, os.getpid())
-    return run_over(channel, make_processor, options, hello)
+    return run_over(Conversation(channel, messages.FRAMES), make_processor, options, hello)
 
 
 def run_over(
-    channel: Channel,
+    conversation: Conversation,
     make_processor: Callable[[], RecordProcessor],
     options: loop.Options,
     hello: Hello | None = None,
 ) -> int:
-    """Handle the shard over a channel; what is returned is the same."""
+    """Handle the shard over a connection that there is; what is returned is the same."""
     # Else a forked child would hide our death from the daemon.
-    os.register_at_fork(after_in_child=channel.close)
-    conversation = Conversation(channel)
+    os.register_at_fork(after_in_child=conversation.close)
     try:
         if hello:
             conversation.say_hello(hello)

@@ -21,7 +21,7 @@ from tests.wire_examples import examples
 
 both = pytest.mark.parametrize(
     ("parse", "written"),
-    [(messages.parse_frame, packed_message), (messages.parse_line, json_message)],
+    [(messages.FRAMES.parse, packed_message), (messages.LINES.parse, json_message)],
     ids=["frames", "lines"],
 )
 Parse = Callable[[bytes], Message]
@@ -76,7 +76,7 @@ def test_what_the_page_says_the_daemon_says(example: Any) -> None:
     """Both wires give the same message; images are compared where they are decoded."""
     length, frame = int.from_bytes(example.wire[:4], "big"), example.wire[4:]
     assert length == len(frame)
-    from_frame, from_line = messages.parse_frame(frame), messages.parse_line(json_message(example.json))
+    from_frame, from_line = messages.FRAMES.parse(frame), messages.LINES.parse(json_message(example.json))
     assert from_frame.action == example.json["action"]
     if isinstance(from_frame, messages.ProcessRecords) and isinstance(from_line, messages.ProcessRecords):
         assert list(map(repr, from_frame.records)) == list(map(repr, from_line.records))
@@ -90,9 +90,9 @@ def test_what_the_page_says_the_daemon_says(example: Any) -> None:
 def test_what_the_page_says_the_worker_says(example: Any) -> None:
     """To the byte."""
     reply = msgspec.convert(example.json, messages.Reply)
-    frame = messages.write_frame(reply)
+    frame = messages.FRAMES.write(reply)
     assert len(frame).to_bytes(4, "big") + frame == example.wire
-    line = messages.write_line(reply)
+    line = messages.LINES.write(reply)
     assert json.loads(line) == example.json
     assert list(json.loads(line)) == list(example.json)
 
@@ -170,12 +170,12 @@ FRAMES: list[object] = [
 @pytest.mark.parametrize(
     ("parse", "data"),
     [
-        *((messages.parse_line, line.encode()) for line in LINES),
-        *((messages.parse_frame, msgspec.msgpack.encode(content)) for content in FRAMES),
-        (messages.parse_frame, b""),
-        (messages.parse_frame, b"\x81\xa6action\xa6can\xffry"),
-        (messages.parse_frame, b"\x91" * 100_000),
-        (messages.parse_frame, b"\x81\xa1x" + b"\x91" * 100_000),
+        *((messages.LINES.parse, line.encode()) for line in LINES),
+        *((messages.FRAMES.parse, msgspec.msgpack.encode(content)) for content in FRAMES),
+        (messages.FRAMES.parse, b""),
+        (messages.FRAMES.parse, b"\x81\xa6action\xa6can\xffry"),
+        (messages.FRAMES.parse, b"\x91" * 100_000),
+        (messages.FRAMES.parse, b"\x81\xa1x" + b"\x91" * 100_000),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -195,18 +195,19 @@ batches = st.lists(st.integers(1, 99).map(record), max_size=3).map(
 
 @both
 @settings(deadline=None)
-@given(message=batches, place=st.integers(0), junk=st.binary(max_size=4), is_inserted=st.booleans())
+@given(message=batches, damage=st.tuples(st.integers(0), st.binary(max_size=4), st.integers(0, 4)))
 def test_no_message_raises_anything_else(
-    parse: Parse, written: Written, message: dict[str, Any], place: int, junk: bytes, is_inserted: bool
+    parse: Parse, written: Written, message: dict[str, Any], damage: tuple[int, bytes, int]
 ) -> None:
     """Whatever happens to a message's bytes on their way."""
     data = written(message)
+    place, junk, lost = damage
     place %= len(data)
     with suppress(ProtocolError):
-        parse(data[:place] + junk + data[place if is_inserted else place + len(junk) :])
+        parse(data[:place] + junk + data[place + lost :])
 
 
-@pytest.mark.parametrize("parse", [messages.parse_frame, messages.parse_line])
+@pytest.mark.parametrize("parse", [messages.FRAMES.parse, messages.LINES.parse])
 @settings(deadline=None)
 @given(data=st.binary())
 def test_no_bytes_raise_anything_else(parse: Parse, data: bytes) -> None:
