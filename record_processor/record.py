@@ -1,29 +1,26 @@
-"""A stream record, and DynamoDB's JSON as Python values. Used by handlers; knows nothing of the wire.
+"""A stream record. Used by handlers; knows nothing of the conversation with the daemon.
 
 Decoding is lazy and happens once: a handler that looks at the event name and the keys does not pay for the
-images. It is lossless: whole numbers become `int`, other numbers `Decimal` with every digit, and nothing
-passes through a decimal context, which would round (boto3's deserialiser raises on such numbers).
+images.
 """
 
 from __future__ import annotations
 
-import binascii
 import json
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
+
+import msgspec
 
 from record_processor.errors import ConfigurationError, DecodeError
-
-Value: TypeAlias = Any
-"""`str`, `int`, `Decimal`, `bytes`, `bool`, `None`, `list`, `dict`, or `set` of `str`, numbers or `bytes`."""
+from record_processor.values import UNREADABLE, JsonImage, Value, decode_image, reason
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_WHOLE: Final = re.compile(r"-?[0-9]+")
-_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")
-_MAXIMUM_DIGITS: Final = 1000  # DynamoDB sends 38 digits and exponents of 125; this only keeps out bombs
+
+
+SequenceNumber: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+"""Decimal digits, which is for the wire's parser to check."""
 
 
 class UserIdentity(NamedTuple):
@@ -43,6 +40,28 @@ class RecordSource(NamedTuple):
     shard_id: str
 
 
+class Change(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a record holds, as it is on the socket: an array in this order. Its images are not decoded."""
+
+    sequence_number: SequenceNumber
+    event_id: str | None
+    event_name: str | None
+    keys: bytes | None
+    new_image: bytes | None
+    old_image: bytes | None
+    creation_millis: int | None
+    size_bytes: int | None
+    stream_view_type: str | None
+    user_identity: tuple[str | None, str | None] | None
+    event_version: str | None
+    event_source: str | None
+    aws_region: str | None
+
+    def __repr__(self) -> str:
+        """Show nothing of the record's content: a repr ends up in logs."""
+        return f"<Change {self.sequence_number}>"
+
+
 class Record:
     """One change of one item, as DynamoDB Streams describes it.
 
@@ -50,44 +69,39 @@ class Record:
     are decoded at the first touch, and raise `DecodeError` for a shape that DynamoDB never sends.
     """
 
-    __slots__ = ("_data", "_event", "_keys", "_new_image", "_old_image", "_sequence_number", "_source")
+    __slots__ = ("_change", "_fencing_token", "_keys", "_new_image", "_old_image", "_source")
 
-    _event: Mapping[str, Any]
     _keys: dict[str, Value]
     _new_image: dict[str, Value] | None
     _old_image: dict[str, Value] | None
 
-    def __init__(self, data: str, sequence_number: str, source: RecordSource) -> None:
-        """Take the base64 text of the record's JSON, its sequence number and where it comes from."""
-        self._data = data
-        self._sequence_number = sequence_number
+    def __init__(self, change: Change, source: RecordSource, fencing_token: int = 0) -> None:
+        """Take what changed, where it comes from, and the lease's counter."""
+        self._change = change
         self._source = source
+        self._fencing_token = fencing_token
 
     @classmethod
-    def from_wire(cls, message: Mapping[str, Any], source: RecordSource) -> Record:
-        """Make a record of one element of a `processRecords` message. Nothing is decoded yet."""
-        return cls(message["data"], message["sequenceNumber"], source)
-
-    @classmethod
-    def from_event(cls, event: Mapping[str, Any], source: RecordSource) -> Record:
+    def from_event(cls, event: Mapping[str, Any], source: RecordSource, fencing_token: int = 0) -> Record:
         """Make a record of its JSON (`eventName`, `dynamodb`, …; creation time in milliseconds), for tests.
 
-        Raises DecodeError if the event has no sequence number.
+        Raises DecodeError if the event has no sequence number, or a field of a wrong type; a malformed image
+        is found at its first touch.
         """
-        sequence_number = str(_section(event, "dynamodb", "?").get("SequenceNumber") or "")
+        section = event.get("dynamodb")
+        sequence_number = str(section.get("SequenceNumber") or "") if isinstance(section, Mapping) else ""
         if not sequence_number:
             raise DecodeError("this event has no dynamodb.SequenceNumber")
-        data = binascii.b2a_base64(json.dumps(event).encode(), newline=False).decode()
-        return cls(data, sequence_number, source)
+        return cls(change_from_json(json.dumps(event).encode(), sequence_number), source, fencing_token)
 
     def undecoded(self) -> Record:
         """Return the same record with nothing decoded: what a failed handler changed in it is gone."""
-        return Record(self._data, self._sequence_number, self._source)
+        return Record(self._change, self._source, self._fencing_token)
 
     @property
     def sequence_number(self) -> str:
         """The record's place in its shard; compare two of them as integers."""
-        return self._sequence_number
+        return self._change.sequence_number
 
     @property
     def stream_arn(self) -> str:
@@ -105,29 +119,39 @@ class Record:
         return self._source.shard_id
 
     @property
+    def fencing_token(self) -> int:
+        """The lease's counter when the record came, for conditional writes; 0 if the daemon does not say.
+
+        It never gets smaller from one record of a shard to the next, also when another worker takes the shard
+        over: a store that refuses tokens smaller than the greatest it has seen refuses a worker that lost
+        the shard and does not know it yet.
+        """
+        return self._fencing_token
+
+    @property
     def event_id(self) -> str:
         """A globally unique identifier of this change: use it to recognise a repeat."""
-        return self._text("eventID")
+        return self._change.event_id or ""
 
     @property
     def event_name(self) -> str:
         """What happened: `INSERT`, `MODIFY` or `REMOVE`."""
-        return self._text("eventName")
+        return self._change.event_name or ""
 
     @property
     def event_version(self) -> str:
         """The version of the record's format, such as `1.1`."""
-        return self._text("eventVersion")
+        return self._change.event_version or ""
 
     @property
     def event_source(self) -> str:
         """The service that made the record: `aws:dynamodb`."""
-        return self._text("eventSource")
+        return self._change.event_source or ""
 
     @property
     def aws_region(self) -> str:
         """The region of the table."""
-        return self._text("awsRegion")
+        return self._change.aws_region or ""
 
     @property
     def keys(self) -> dict[str, Value]:
@@ -135,8 +159,9 @@ class Record:
         try:
             return self._keys
         except AttributeError:
-            self._keys = self._image("Keys") or {}
-            return self._keys
+            pass
+        self._keys = self._image("Keys", self._change.keys) or {}
+        return self._keys
 
     @property
     def new_image(self) -> dict[str, Value] | None:
@@ -144,8 +169,9 @@ class Record:
         try:
             return self._new_image
         except AttributeError:
-            self._new_image = self._image("NewImage")
-            return self._new_image
+            pass
+        self._new_image = self._image("NewImage", self._change.new_image)
+        return self._new_image
 
     @property
     def old_image(self) -> dict[str, Value] | None:
@@ -153,38 +179,34 @@ class Record:
         try:
             return self._old_image
         except AttributeError:
-            self._old_image = self._image("OldImage")
-            return self._old_image
+            pass
+        self._old_image = self._image("OldImage", self._change.old_image)
+        return self._old_image
 
     @property
     def size_bytes(self) -> int | None:
         """The size of the record in bytes, as DynamoDB counts it."""
-        return self._whole_number("SizeBytes")
+        return self._change.size_bytes
 
     @property
     def stream_view_type(self) -> str | None:
         """What the stream carries: `KEYS_ONLY`, `NEW_IMAGE`, `OLD_IMAGE` or `NEW_AND_OLD_IMAGES`."""
-        view_type = self._change.get("StreamViewType")
-        return None if view_type is None else str(view_type)
+        return self._change.stream_view_type
 
     @property
     def approximate_creation_date_time(self) -> datetime | None:
         """When the change was made, in UTC; DynamoDB rounds it to the second."""
-        millis = self._whole_number("ApproximateCreationDateTime")
+        millis = self._change.creation_millis
         try:
             return None if millis is None else _EPOCH + timedelta(milliseconds=millis)
         except OverflowError:
-            raise self._broken("ApproximateCreationDateTime is out of range") from None
+            raise _broken(self.sequence_number, "ApproximateCreationDateTime is out of range") from None
 
     @property
     def user_identity(self) -> UserIdentity | None:
         """Who made the change, when it was not a client; None for the changes that clients make."""
-        identity = self._decoded.get("userIdentity")
-        if identity is None:
-            return None
-        if not isinstance(identity, dict):
-            raise self._broken("userIdentity is not an object")
-        return UserIdentity(str(identity.get("type", "")), str(identity.get("principalId", "")))
+        identity = self._change.user_identity
+        return None if identity is None else UserIdentity(identity[0] or "", identity[1] or "")
 
     @property
     def is_ttl_delete(self) -> bool:
@@ -216,168 +238,84 @@ class Record:
 
     def __repr__(self) -> str:
         """Name the record without anything of its content: a repr ends up in logs."""
-        return f"<Record {self._sequence_number} of {self.shard_id}, table {self.table_name}>"
+        return f"<Record {self.sequence_number} of {self.shard_id}, table {self.table_name}>"
 
-    @property
-    def _decoded(self) -> Mapping[str, Any]:
-        try:
-            return self._event
-        except AttributeError:
-            self._event = self._decode()
-            return self._event
-
-    def _decode(self) -> Mapping[str, Any]:
-        try:
-            event = json.loads(binascii.a2b_base64(self._data).decode())
-        except (ValueError, RecursionError):
-            # `from None`: the reason quotes the record's body.
-            raise self._broken("it is not base64 of JSON in UTF-8") from None
-        if not isinstance(event, dict):
-            raise self._broken("it is not a JSON object")
-        return event
-
-    @property
-    def _change(self) -> Mapping[str, Any]:
-        return _section(self._decoded, "dynamodb", self._sequence_number)
-
-    def _text(self, name: str) -> str:
-        value = self._decoded.get(name, "")
-        if not isinstance(value, str):
-            raise self._broken(f"{name} is not a string")
-        return value
-
-    def _whole_number(self, name: str) -> int | None:
-        value = self._change.get(name)
-        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-            return value
-        raise self._broken(f"{name} is not a whole number")
-
-    def _image(self, name: str) -> dict[str, Value] | None:
-        image = self._change.get(name)
-        if not image:  # the adapter writes a missing image as an empty one or not at all
+    def _image(self, name: str, image: bytes | None) -> dict[str, Value] | None:
+        """Decode. Not to be called while an exception is handled, which would be in its error's context."""
+        if image is None:
             return None
-        try:
-            return decode_item(image)
-        except DecodeError as reason:
-            raise self._broken(f"{name}: {reason}") from None
-
-    def _broken(self, reason: str) -> DecodeError:
-        return DecodeError(f"record {self._sequence_number} cannot be decoded: {reason}")
+        item = decode_image(image)
+        if isinstance(item, str):
+            raise _broken(self.sequence_number, f"{name}: {item}")
+        return item or None  # the adapter may write a missing image as an empty one
 
 
-def decode_item(item: object) -> dict[str, Value]:
-    """Decode a map of attribute values, DynamoDB's JSON, into Python values.
+def _broken(sequence_number: str, reason: str) -> DecodeError:
+    return DecodeError(f"record {sequence_number} cannot be decoded: {reason}")
 
-    Raises DecodeError for a shape that DynamoDB does not send; its message names the attribute's type only.
-    """
+
+# --- A record's JSON ---
+
+
+class _Identity(msgspec.Struct, rename="camel"):
+    type: str | None = None
+    principal_id: str | None = None
+
+
+_NULL: Final = msgspec.Raw(b"null")
+
+
+class _StreamRecord(msgspec.Struct, rename="pascal"):
+    keys: msgspec.Raw = _NULL
+    new_image: msgspec.Raw = _NULL
+    old_image: msgspec.Raw = _NULL
+    approximate_creation_date_time: int | None = None
+    size_bytes: int | None = None
+    stream_view_type: str | None = None
+
+
+class _Event(msgspec.Struct, rename="camel"):
+    dynamodb: _StreamRecord
+    event_id: str | None = msgspec.field(default=None, name="eventID")
+    event_name: str | None = None
+    user_identity: _Identity | None = None
+    event_version: str | None = None
+    event_source: str | None = None
+    aws_region: str | None = None
+
+
+_EVENT: Final = msgspec.json.Decoder(_Event)
+
+
+def change_from_json(data: bytes, sequence_number: str) -> Change:
+    """Read a record's JSON, without its keys and images. Raises DecodeError, which quotes nothing of it."""
+    event = _event(data)
+    if isinstance(event, str):
+        raise _broken(sequence_number, event)
+    change, identity = event.dynamodb, event.user_identity
+    return Change(
+        sequence_number,
+        event.event_id,
+        event.event_name,
+        JsonImage(change.keys),
+        JsonImage(change.new_image),
+        JsonImage(change.old_image),
+        change.approximate_creation_date_time,
+        change.size_bytes,
+        change.stream_view_type,
+        (identity.type, identity.principal_id) if identity else None,
+        event.event_version,
+        event.event_source,
+        event.aws_region,
+    )
+
+
+def _event(data: bytes) -> _Event | str:
+    """Return what is in the JSON, or what is wrong with it."""
     try:
-        return _map(item)
-    except RecursionError:
-        raise DecodeError("it is nested too deeply") from None
-
-
-def _section(event: Mapping[str, Any], name: str, sequence_number: str) -> Mapping[str, Any]:
-    section = event.get(name)
-    if not isinstance(section, dict):
-        raise DecodeError(f"record {sequence_number} cannot be decoded: {name} is not an object")
-    return section
-
-
-def _value(attribute: object) -> Value:
-    if not isinstance(attribute, dict) or len(attribute) != 1:
-        raise DecodeError("an attribute value is not an object with exactly one type")
-    (type_name, content) = next(iter(attribute.items()))
-    decode = _DECODERS.get(type_name)
-    if decode is None:
-        raise DecodeError("an attribute value has a type that DynamoDB does not have")
-    return decode(content)
-
-
-def _string(content: object) -> str:
-    if isinstance(content, str):
-        return content
-    raise DecodeError("an S is not a string")
-
-
-def _number(content: object) -> int | Decimal:
-    if not isinstance(content, str) or len(content) > _MAXIMUM_DIGITS:
-        raise DecodeError("an N is not a number in a string")
-    if _WHOLE.fullmatch(content):
-        return int(content)
-    if not _NUMBER.fullmatch(content):
-        raise DecodeError("an N is not a number in a string")
-    number = Decimal(content)  # the constructor never rounds; a context would
-    if abs(number.adjusted()) > _MAXIMUM_DIGITS:
-        raise DecodeError("an N is out of range")
-    numerator, denominator = number.as_integer_ratio()
-    return numerator if denominator == 1 else number
-
-
-def _binary(content: object) -> bytes:
-    if not isinstance(content, str):
-        raise DecodeError("a B is not base64")
-    try:
-        decoded = binascii.a2b_base64(content)
-    except ValueError:
-        raise DecodeError("a B is not base64") from None
-    if 4 * ((len(decoded) + 2) // 3) != len(content):  # a2b_base64 drops what is foreign to base64
-        raise DecodeError("a B is not base64")
-    return decoded
-
-
-def _bool(content: object) -> bool:
-    if isinstance(content, bool):
-        return content
-    raise DecodeError("a BOOL is neither true nor false")
-
-
-def _null(content: object) -> None:
-    if content is not True:
-        raise DecodeError("a NULL is not true")
-
-
-def _list(content: object) -> list[Value]:
-    if not isinstance(content, list):
-        raise DecodeError("an L is not an array")
-    return [_value(element) for element in content]
-
-
-def _map(content: object) -> dict[str, Value]:
-    if not isinstance(content, dict):
-        raise DecodeError("an M is not an object")
-    return {name: _value(attribute) for name, attribute in content.items()}
-
-
-def _string_set(content: object) -> set[str]:
-    return {_string(element) for element in _array(content)}
-
-
-def _number_set(content: object) -> set[int | Decimal]:
-    return {_number(element) for element in _array(content)}
-
-
-def _binary_set(content: object) -> set[bytes]:
-    return {_binary(element) for element in _array(content)}
-
-
-def _array(content: object) -> list[object]:
-    if isinstance(content, list):
-        return content
-    raise DecodeError("a set is not an array")
-
-
-_DECODERS: Final = {
-    "S": _string,
-    "N": _number,
-    "B": _binary,
-    "BOOL": _bool,
-    "NULL": _null,
-    "L": _list,
-    "M": _map,
-    "SS": _string_set,
-    "NS": _number_set,
-    "BS": _binary_set,
-}
+        return _EVENT.decode(data)
+    except UNREADABLE as error:
+        return f"its JSON: {reason(error)}"
 
 
 def _is_same(old: Value, new: Value) -> bool:

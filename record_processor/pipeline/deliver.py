@@ -1,7 +1,7 @@
 """The straight line of a batch: hand out, retry until handled, say so, go on. Called by the worker's loop.
 
 Records are handed out in their order, and none before all those ahead of it were handled. It knows neither
-the wire nor checkpoints: what was handled is told to a `Progress`, and that decides what to store and when.
+the wire nor checkpoints: what was handled is told to a `Progress`, and that decides what to say and when.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ class Delivery:
     progress: Progress
     backoff: Backoff
     wait: Callable[[float], bool]
-    """Waits for so many seconds; True as soon as the rest of the batch is to be abandoned."""
+    """Waits for so many seconds; True as soon as the rest of the batch is to be abandoned.
+
+    Asked as the last thing before each call of the handler, so it may also wait longer, until one is allowed.
+    """
 
     def deliver(self, records: Sequence[Record]) -> bool:
         """Hand out a batch; return whether all of it was handled, or else it was abandoned."""

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 
 from record_processor.errors import ConfigurationError, ExitCode, ProtocolError
 from record_processor.pipeline.retry import Backoff
-from record_processor.worker import loop, output, tether
-from record_processor.worker.channel import Channel, DaemonGoneError
+from record_processor.processor import RecordProcessor
+from record_processor.worker import loop, messages, output, tether
+from record_processor.worker.channel import DaemonGoneError, LineChannel
 from record_processor.worker.conversation import Conversation
 from record_processor.worker.load import add_paths, load
+from record_processor.worker.shard import Assignment, parse_assignment, run_over, run_shard
 from record_processor.worker.tracebacks import has_user_frames, user_traceback
 
 _log = logging.getLogger("record_processor")
@@ -29,16 +30,12 @@ def main(arguments: Sequence[str]) -> None:
     options = _parse(arguments)
     tether.ignore_signals()
     tether.tie_to_parent(tether.parent_pid_from_environment())
-    protocol = output.take_over_streams()
+    streams = LineChannel(*output.take_over_streams())
     add_paths(options.path)
     if options.check:
         output.end_at_once(_check(options.processor))
     output.log_to_daemon(options.log_level)
-    channel = Channel(*protocol)
-    os.register_at_fork(
-        after_in_child=channel.close
-    )  # else a forked child would hide our death from the daemon
-    output.finish(_work(Conversation(channel), options))
+    output.finish(_work_on_socket(streams, options) if options.socket else _work_on(streams, options))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -49,9 +46,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--check", action="store_true", help="only import the class and check it")
     parser.add_argument(
+        "--socket", action="store_true", help="connect to the socket that a line on standard input names"
+    )
+    parser.add_argument(
         "--log-level", default="INFO", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR")
     )
-    parser.add_argument("--checkpoint-interval-millis", type=int, default=5000, metavar="N")
     parser.add_argument("--retry-backoff-millis", type=int, default=100, metavar="N")
     parser.add_argument("--maximum-retry-backoff-millis", type=int, default=30_000, metavar="N")
     return parser.parse_args(arguments)
@@ -69,27 +68,46 @@ def _check(name: str) -> int:
     return 0
 
 
-def _work(conversation: Conversation, options: argparse.Namespace) -> int:
-    try:
-        processor = load(options.processor)
-        loop.run(conversation, processor, _options(options))
-    except ConfigurationError as error:
-        _log.error("%s", error, exc_info=error.__cause__)
+def _work_on(streams: LineChannel, options: argparse.Namespace) -> int:
+    processor = _load_or_log(options.processor)
+    if processor is None:
         return ExitCode.USAGE
+    return run_over(Conversation(streams, messages.LINES), processor, _options(options))
+
+
+def _work_on_socket(streams: LineChannel, options: argparse.Namespace) -> int:
+    assignment = _read_assignment(streams)
+    if assignment is None:
+        return _REPLACE_ME
+    processor = _load_or_log(options.processor)  # before the daemon hears of us: it waits for each step
+    return run_shard(assignment, processor, _options(options)) if processor else ExitCode.USAGE
+
+
+def _read_assignment(streams: LineChannel) -> Assignment | None:
+    """Read the line that says what to do; None if there is none, which is logged. The streams are closed."""
+    try:
+        return parse_assignment(streams.read())
     except ProtocolError as error:
         _log.error("%s; the worker is replaced", error)
-    except SystemExit as request:
-        _log.error("a handler called sys.exit(%r); the worker is replaced", request.code, exc_info=request)
-    except (loop.SetupFailedError, DaemonGoneError):
-        pass  # the one is logged, of the other the daemon need not hear
-    else:
-        return 0
-    return _REPLACE_ME
+    except DaemonGoneError:
+        _log.error("standard input ended without an assignment; the worker is replaced")
+    finally:
+        streams.close()
+    return None
+
+
+def _load_or_log(name: str) -> type[RecordProcessor] | None:
+    try:
+        return load(name)
+    except ConfigurationError as error:
+        _log.error("%s", error, exc_info=error.__cause__)
+        return None
 
 
 def _options(options: argparse.Namespace) -> loop.Options:
-    backoff = Backoff(options.retry_backoff_millis / 1000, options.maximum_retry_backoff_millis / 1000)
-    return loop.Options(options.checkpoint_interval_millis / 1000, backoff)
+    return loop.Options(
+        Backoff(options.retry_backoff_millis / 1000, options.maximum_retry_backoff_millis / 1000)
+    )
 
 
 if __name__ == "__main__":

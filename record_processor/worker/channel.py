@@ -1,78 +1,157 @@
-"""Lines of bytes over two file descriptors. Used by conversation; knows nothing of what the lines mean."""
+"""Messages as bytes, in frames or lines, over file descriptors. Used by conversation; knows no meanings."""
 
 from __future__ import annotations
 
 import os
 import select
-from collections import deque
+from abc import ABC, abstractmethod
+from contextlib import suppress
 from time import monotonic
 from typing import Final
 
-_READ_BYTES: Final = 1 << 20
+from record_processor.errors import ProtocolError
+
+MOST_FRAME_BYTES: Final = 16 << 20
+"""The longest frame that the daemon may send."""
+
+_LENGTH_BYTES: Final = 4
+_READ_BYTES: Final = 1 << 18
 
 
 class DaemonGoneError(BaseException):
-    """The daemon closed the pipe: it is dead, or done with us.
+    """The connection is closed: the daemon is dead, or done with us; or else its text says what happened.
 
     No `Exception`, so that a handler which asks for a checkpoint and catches everything cannot live on.
     """
 
 
-class Channel:
-    """Reads lines, each of any length, and can be asked whether one is there; writes lines."""
+class Channel(ABC):
+    """Reads messages of any length, and can be asked whether one is there; writes messages."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
-        """Take over two open, blocking file descriptors; `close` closes them."""
+        """Take over open, blocking file descriptors, which may be the same; `close` closes them."""
         self._read_fd = read_fd
         self._write_fd = write_fd
         self._poll = select.poll()
         self._poll.register(read_fd, select.POLLIN)
-        self._lines: deque[bytes] = deque()
-        self._begun: list[bytes] = []  # the pieces of a line whose end is not here yet
+        # Its end grows and its beginning is deleted, both in constant time: no quadratic copying.
+        self._received = bytearray()
         self._is_ended = False
 
     def wait(self, timeout_seconds: float | None) -> bool:
-        """Wait, for ever with None, until `read_line` would not block; return whether it would not."""
+        """Wait, for ever with None, until `read` would not block; return whether it would not."""
         deadline = None if timeout_seconds is None else monotonic() + timeout_seconds
-        while not self._lines and not self._is_ended:
+        while not self._is_ended and not self._is_whole():
             if not self._poll.poll(_milliseconds_until(deadline)):
                 return False
             self._read_some()
         return True
 
-    def read_line(self) -> bytes:
-        """Return the next line, without its end, once it is there. Raises DaemonGoneError at the end."""
-        self.wait(None)
-        if not self._lines:
-            raise DaemonGoneError
-        return self._lines.popleft()
+    def read(self) -> bytes:
+        """Return the next message once it is there.
 
-    def write_line(self, line: bytes) -> None:
-        """Write a line and its end. Raises DaemonGoneError if nobody reads any more."""
-        rest = memoryview(line + b"\n")
+        Raises DaemonGoneError at the end, and ProtocolError, again and again, if it cannot be a message.
+        """
+        self.wait(None)
+        if not self._is_whole():  # what the daemon did not live to finish is no message
+            raise DaemonGoneError
+        return self._take()
+
+    def write(self, message: bytes) -> None:
+        """Write a message. Raises DaemonGoneError if nobody reads any more."""
+        rest = memoryview(self._wrapped(message))
         try:
             while rest:
                 rest = rest[os.write(self._write_fd, rest) :]
-        except BrokenPipeError:
+        except (BrokenPipeError, ConnectionResetError):
             raise DaemonGoneError from None
+        except OSError as error:
+            raise _closed_here(error) from None
 
     def close(self) -> None:
-        """Close both file descriptors."""
-        os.close(self._read_fd)
-        os.close(self._write_fd)
+        """Close the file descriptors."""
+        for fd in {self._read_fd, self._write_fd}:
+            with suppress(OSError):  # somebody in this process was faster
+                os.close(fd)
 
     def _read_some(self) -> None:
-        """Read what is there. Pieces are joined once their line is complete: no quadratic copying."""
-        piece = os.read(self._read_fd, _READ_BYTES)
-        if not piece:
-            self._is_ended = True  # a line without its end is one that the daemon did not live to finish
-            return
-        first, *rest = piece.split(b"\n")
-        self._begun.append(first)
-        if rest:
-            self._lines.append(b"".join(self._begun))
-            self._lines.extend(rest[:-1])
-            self._begun = rest[-1:]
+        try:
+            piece = os.read(self._read_fd, _READ_BYTES)
+        except ConnectionResetError:
+            piece = b""
+        except OSError as error:
+            raise _closed_here(error) from None
+        self._received += piece
+        self._is_ended = not piece
+
+    @abstractmethod
+    def _is_whole(self) -> bool:
+        """Whether a whole message was received. Raises ProtocolError if what was received cannot be one."""
+
+    @abstractmethod
+    def _take(self) -> bytes:
+        """Remove the message from what was received, and return it."""
+
+    @abstractmethod
+    def _wrapped(self, message: bytes) -> bytes:
+        """Return what to send."""
+
+
+class FrameChannel(Channel):
+    """Frames over one socket: four bytes with the length, the most significant first, and the message."""
+
+    def __init__(self, socket_fd: int) -> None:
+        """Take over a connected, blocking socket."""
+        super().__init__(socket_fd, socket_fd)
+
+    def _is_whole(self) -> bool:
+        received = len(self._received)
+        return received >= _LENGTH_BYTES and received >= _LENGTH_BYTES + self._length()
+
+    def _length(self) -> int:
+        length = int.from_bytes(self._received[:_LENGTH_BYTES], "big")
+        if not 0 < length <= MOST_FRAME_BYTES:
+            raise ProtocolError(f"a frame of {length} bytes from the daemon is empty or too long")
+        return length
+
+    def _take(self) -> bytes:
+        end = _LENGTH_BYTES + self._length()
+        message = bytes(memoryview(self._received)[_LENGTH_BYTES:end])
+        del self._received[:end]
+        return message
+
+    def _wrapped(self, message: bytes) -> bytes:
+        return len(message).to_bytes(_LENGTH_BYTES, "big") + message
+
+
+class LineChannel(Channel):
+    """Lines over two pipes."""
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        """Take over two open, blocking file descriptors."""
+        super().__init__(read_fd, write_fd)
+        self._searched_bytes = 0  # in so many bytes of what was received there is no line's end
+
+    def _is_whole(self) -> bool:
+        end = self._received.find(b"\n", self._searched_bytes)
+        self._searched_bytes = len(self._received) if end < 0 else end
+        return end >= 0
+
+    def _take(self) -> bytes:
+        end = self._received.index(b"\n")
+        line = bytes(memoryview(self._received)[:end])
+        del self._received[: end + 1]
+        self._searched_bytes = 0
+        return line
+
+    def _wrapped(self, message: bytes) -> bytes:
+        return message + b"\n"
+
+
+def _closed_here(error: OSError) -> DaemonGoneError:
+    return DaemonGoneError(
+        f"the connection to the daemon was closed from within this process: {error.strerror}"
+    )
 
 
 def _milliseconds_until(deadline: float | None) -> float | None:

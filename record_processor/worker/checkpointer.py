@@ -1,6 +1,7 @@
-"""Knows how far a shard was handled, and stores it. Driven by loop, pipeline, and users' handlers by hand.
+"""Knows how far a shard was handled, and tells the daemon. Driven by loop, pipeline, and users by hand.
 
-A checkpoint never passes a record that was not handled, never goes back, and is never stored twice.
+The daemon stores checkpoints; what it may store is what was acknowledged. An acknowledgement never passes a
+record that was not handled, never goes back, and is never made twice.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from record_processor.errors import (
     LeaseLostError,
     ThrottlingError,
 )
-from record_processor.pipeline.retry import Backoff
 from record_processor.record import Record
+from record_processor.worker.conversation import Conversation
 
 _log = logging.getLogger("record_processor")
 
@@ -30,32 +31,30 @@ _ERRORS: Final[dict[str, type[CheckpointError]]] = {
     "InvalidStateException": InvalidStateError,
     "ShutdownException": LeaseLostError,
 }
-_PASSING: Final = (ThrottlingError, DependencyError)
-_BACKOFF: Final = Backoff(first_seconds=0.2, maximum_seconds=30.0)
-_FINAL_BACKOFF: Final = Backoff(first_seconds=0.1, maximum_seconds=1.0)
 
 
-class IntervalCheckpointer:
-    """Stores checkpoints when due: `Progress` for the pipeline, `Checkpointer` for the user."""
+class ShardCheckpointer:
+    """Acknowledges what is handled: `Progress` for the pipeline, `Checkpointer` for the user."""
 
-    def __init__(
-        self,
-        request: Callable[[str], str | None],
-        interval_seconds: float,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        """Take what asks the daemon for a checkpoint, and how often at most (0: after every batch)."""
-        self._request = request
-        self._interval_seconds = interval_seconds
+    ACKNOWLEDGE_SECONDS: Final = 0.02
+    """Within a batch, an acknowledgement at most so often: it costs fast handlers next to nothing."""
+
+    def __init__(self, conversation: Conversation, clock: Callable[[], float] = monotonic) -> None:
+        """Take what tells the daemon, and a clock in seconds."""
+        self._conversation = conversation
         self._clock = clock
         self._owner = (os.getpid(), threading.get_ident())
-        self._handled: str | None = None
-        self._stored: str | None = None
         self._handed_out: str | None = None
+        self._handled: str | None = None
+        self._acknowledged: str | None = None
+        self._stored: str | None = None
         self._due_at = clock()
-        self._due_within_batch_at = self._due_at
-        self._failures = 0
-        self.is_lease_lost = False
+        self._is_refused = False
+
+    @property
+    def is_lease_lost(self) -> bool:
+        """Whether another worker owns the shard, as far as the daemon said."""
+        return self._is_refused or self._conversation.is_lease_lost
 
     # What the user calls
 
@@ -71,7 +70,7 @@ class IntervalCheckpointer:
                 f"{record!r} was not handed out yet: a checkpoint cannot pass records that were not handled"
             )
         if target is not None and _is_beyond(target, self._stored):
-            self._store(target)
+            self._store(self._at_least_acknowledged(target))
 
     # What the pipeline calls
 
@@ -80,18 +79,16 @@ class IntervalCheckpointer:
         self._handed_out = records[-1].sequence_number
 
     def handled(self, record: Record) -> None:
-        """Up to this record all is handled; store it if the batch takes longer than the interval."""
+        """Up to this record all is handled; say so within a batch if that takes long."""
         if _is_beyond(record.sequence_number, self._handled):
             self._handled = record.sequence_number
-        if self._interval_seconds and self._clock() >= self._due_within_batch_at:
-            self.store_if_due()
+        if self._clock() >= self._due_at:
+            self.acknowledge()
 
     def failed(self, attempt: int) -> None:
-        """Store what was handled before a record starts to fail: that may take for ever."""
+        """Say what was handled before a record starts to fail: that may take for ever."""
         if attempt == 1:
-            self._store_or_log()
-        else:
-            self.store_if_due()
+            self.acknowledge()
 
     def is_done(self, record: Record) -> bool:
         """Whether it was handled, or checkpointed by hand."""
@@ -103,60 +100,37 @@ class IntervalCheckpointer:
     # What the loop calls
 
     def batch_begins(self) -> None:
-        """Within a batch that takes long, store at the interval."""
-        self._due_within_batch_at = self._clock() + self._interval_seconds
+        """From now on it counts how long the batch takes."""
+        self._due_at = self._clock() + self.ACKNOWLEDGE_SECONDS
 
-    def seconds_until_due(self) -> float | None:
-        """Return how long until something is to be stored; None if there is nothing."""
-        return max(0.0, self._due_at - self._clock()) if self._is_anything_to_store() else None
+    def acknowledge(self) -> None:
+        """Say what was handled, unless that was said; without the lease nobody wants to hear it."""
+        if self._handled is None or self.is_lease_lost or not _is_beyond(self._handled, self._acknowledged):
+            return
+        self._conversation.acknowledge(self._handled)
+        self._was_acknowledged(self._handled)
 
-    def store_if_due(self) -> None:
-        """Store what was handled, if the interval is over. A failure is logged, and tried again later."""
-        if self._clock() >= self._due_at:
-            self._store_or_log()
-
-    def store_finally(self, wait: Callable[[float], bool]) -> None:
-        """Store what was handled, however often it takes; unless `wait` is interrupted or it is hopeless."""
-        attempt = 0
-        while isinstance(self._store_or_log(), _PASSING):
-            attempt += 1
-            if wait(_FINAL_BACKOFF.seconds(attempt)):
-                return
-
-    def _is_anything_to_store(self) -> bool:
-        return (
-            not self.is_lease_lost and self._handled is not None and _is_beyond(self._handled, self._stored)
-        )
-
-    def _store_or_log(self) -> CheckpointError | None:
-        if self._handled is None or not self._is_anything_to_store():
-            return None
-        try:
-            self._store(self._handled)
-        except CheckpointError as error:
-            self._failures += 1
-            self._due_at = self._clock() + max(self._interval_seconds, _BACKOFF.seconds(self._failures))
-            if self._failures == 1 and not self.is_lease_lost:
-                level = logging.WARNING if isinstance(error, _PASSING) else logging.ERROR
-                _log.log(level, "%s; it is tried again", error)
-            return error
-        return None
+    def _at_least_acknowledged(self, sequence_number: str) -> str:
+        """Return where to store: the daemon may have stored what was acknowledged, and never goes back."""
+        if self._acknowledged is None or _is_beyond(sequence_number, self._acknowledged):
+            return sequence_number
+        return self._acknowledged
 
     def _store(self, sequence_number: str) -> None:
-        name = self._request(sequence_number)
+        name = self._conversation.request_checkpoint(sequence_number)
+        if _is_beyond(sequence_number, self._acknowledged):
+            self._was_acknowledged(sequence_number)
         if name is not None:
             error = _ERRORS.get(name, CheckpointError)
             if error is LeaseLostError:
-                self.is_lease_lost = True
-                _log.info(
-                    "the lease is lost: no more checkpoints, the rest of the batch is left to its new owner"
-                )
+                self._is_refused = True
+                _log.info("the lease is lost: the rest of the batch is left to the shard's new owner")
             raise error(f"the checkpoint at {sequence_number} was not stored: {name}")
-        if self._failures:
-            _log.info("the checkpoint at %s is stored, after %d failures", sequence_number, self._failures)
-        self._failures = 0
         self._stored = sequence_number
-        self._due_at = self._due_within_batch_at = self._clock() + self._interval_seconds
+
+    def _was_acknowledged(self, sequence_number: str) -> None:
+        self._acknowledged = sequence_number
+        self._due_at = self._clock() + self.ACKNOWLEDGE_SECONDS
 
 
 def _is_beyond(sequence_number: str, other: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""The only loop of a worker: one shard from `initialize` to its end. Called by the worker's main, once."""
+"""The only loop of a worker: one shard from `initialize` to its end. Called by shard, once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from record_processor.errors import ProtocolError
 from record_processor.pipeline.deliver import Delivery
 from record_processor.pipeline.retry import Backoff
 from record_processor.processor import RecordProcessor, ShardContext, TeardownReason
-from record_processor.record import Record, RecordSource
-from record_processor.worker.checkpointer import IntervalCheckpointer
+from record_processor.record import Change, Record, RecordSource
+from record_processor.worker.checkpointer import ShardCheckpointer
 from record_processor.worker.conversation import Conversation
 from record_processor.worker.messages import (
     Initialize,
+    LeaseAnswer,
     LeaseLost,
     ProcessRecords,
     ShardEnded,
@@ -28,7 +29,6 @@ _log = logging.getLogger("record_processor")
 class Options:
     """What the settings say about a worker."""
 
-    checkpoint_interval_seconds: float
     backoff: Backoff
 
 
@@ -44,15 +44,15 @@ def run(conversation: Conversation, make_processor: Callable[[], RecordProcessor
     message = conversation.receive()
     if not isinstance(message, Initialize):
         raise ProtocolError("the daemon's first message is not initialize")
-    checkpointer = IntervalCheckpointer(conversation.request_checkpoint, options.checkpoint_interval_seconds)
+    checkpointer = ShardCheckpointer(conversation)
     processor = _set_up(make_processor, message, checkpointer)
-    conversation.acknowledge(message.action)
+    conversation.say_done(message.action)
     source = RecordSource(message.stream_arn, message.table_name, message.shard_id)
     _Shard(conversation, processor, checkpointer, source, options.backoff).run()
 
 
 def _set_up(
-    make_processor: Callable[[], RecordProcessor], shard: Initialize, checkpointer: IntervalCheckpointer
+    make_processor: Callable[[], RecordProcessor], shard: Initialize, checkpointer: ShardCheckpointer
 ) -> RecordProcessor:
     try:
         processor = make_processor()
@@ -72,7 +72,7 @@ class _Shard:
         self,
         conversation: Conversation,
         processor: RecordProcessor,
-        checkpointer: IntervalCheckpointer,
+        checkpointer: ShardCheckpointer,
         source: RecordSource,
         backoff: Backoff,
     ) -> None:
@@ -83,36 +83,34 @@ class _Shard:
         self._delivery = Delivery(processor, checkpointer, backoff, self._is_abandoned)
 
     def run(self) -> None:
-        """Do what the daemon says, message by message; store checkpoints while it says nothing."""
+        """Do what the daemon says, message by message."""
         is_over = False
         while not is_over:
-            message = self._conversation.receive(self._checkpointer.seconds_until_due())
+            message = self._conversation.receive()
             match message:
-                case None:
-                    self._checkpointer.store_if_due()
                 case ProcessRecords():
-                    self._process(message)
+                    self._process(message.records)
+                case LeaseAnswer():
+                    pass  # what it says was noted when it came
                 case LeaseLost() | ShardEnded() | ShutdownRequested():
                     self._end(message)
                     is_over = True
                 case _:
                     raise ProtocolError(f"the daemon's {message.action} came out of turn")
 
-    def _process(self, message: ProcessRecords) -> None:
-        """Handle a batch. An abandoned one is not acknowledged: its rest goes to the shard's next worker."""
+    def _process(self, changes: list[Change]) -> None:
+        """Handle a batch. What is abandoned is not acknowledged: it goes to the shard's next worker."""
+        token = self._conversation.fencing_token
+        records = [Record(change, self._source, token) for change in changes]
         self._checkpointer.batch_begins()
-        if self._delivery.deliver([Record.from_wire(record, self._source) for record in message.records]):
-            self._checkpointer.store_if_due()
-            self._conversation.acknowledge(message.action)
+        if self._delivery.deliver(records):
+            self._checkpointer.acknowledge()
 
     def _end(self, message: LeaseLost | ShardEnded | ShutdownRequested) -> None:
-        """Leave the shard. At its end the daemon stores the checkpoint; without a lease nobody does."""
-        if isinstance(message, ShutdownRequested):
-            self._checkpointer.store_finally(self._conversation.is_interrupted)
-        if isinstance(message, LeaseLost):
-            self._checkpointer.is_lease_lost = True
+        """Leave the shard. The rest is the daemon's: it stores the checkpoint, if the lease is still ours."""
+        self._checkpointer.acknowledge()
         self._tear_down(TeardownReason(message.action))
-        self._conversation.acknowledge(message.action)
+        self._conversation.say_done(message.action)
 
     def _tear_down(self, reason: TeardownReason) -> None:
         try:
@@ -121,4 +119,4 @@ class _Shard:
             _log.exception("%s: teardown failed", self._source.shard_id)
 
     def _is_abandoned(self, timeout_seconds: float) -> bool:
-        return self._checkpointer.is_lease_lost or self._conversation.is_interrupted(timeout_seconds)
+        return self._checkpointer.is_lease_lost or self._conversation.is_stopped(timeout_seconds)

@@ -1,138 +1,201 @@
-"""MultiLang's messages as values, each one line of JSON on the wire. Pure: no input or output.
-
-The wire is specified by KCL, in the documentation of its package `software.amazon.kinesis.multilang`; what
-the daemon adds is `streamArn`, `tableName` and `workerId` in `initialize`.
-"""
+"""The messages of docs/protocol.md as values, and the two ways to write them. Pure: no input or output."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
-from record_processor.errors import ProtocolError
+import msgspec
+
+from record_processor.errors import DecodeError, ProtocolError
+from record_processor.record import Change, SequenceNumber, change_from_json
+from record_processor.values import UNREADABLE
+
+# --- What the daemon says ---
 
 
-@dataclass(frozen=True, slots=True)
-class Initialize:
+class _FromDaemon(msgspec.Struct, tag_field="action", rename="camel", frozen=True):
+    """What the worker does not need of a message is left out here: unknown fields are ignored."""
+
+    @property
+    def action(self) -> str:
+        """The message's name on the wire."""
+        return str(self.__struct_config__.tag)
+
+
+class _WithLease(_FromDaemon, frozen=True, kw_only=True):
+    """A message that tells of the lease."""
+
+    deadline_nanos: int = 0
+    """When the lease ends unless it is renewed, on the clock of `time.monotonic_ns()`; 0 if nobody says."""
+    fencing_token: int = 0
+    """The lease's counter; 0 if nobody says."""
+
+
+class Initialize(_WithLease, tag="initialize", frozen=True):
     """The first message: which shard this worker handles."""
 
     shard_id: str
-    stream_arn: str
-    table_name: str
-    worker_id: str
-    action: str = "initialize"
+    stream_arn: str = ""
+    table_name: str = ""
+    worker_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessRecords:
-    """A batch. Its elements are the wire's, each with at least `data` and a numeric `sequenceNumber`."""
-
-    records: list[Mapping[str, Any]]
-    action: str = "processRecords"
+_Record = TypeVar("_Record")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointAnswer:
+class ProcessRecords(_WithLease, Generic[_Record], tag="processRecords", frozen=True):
+    """A batch."""
+
+    records: list[_Record]
+
+
+class CheckpointAnswer(_FromDaemon, tag="checkpoint", frozen=True):
     """The answer to a request for a checkpoint."""
 
     error: str | None
     """The name of KCL's exception; None if the checkpoint was stored."""
-    action: str = "checkpoint"
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseLost:
+class LeaseAnswer(_WithLease, tag="lease", frozen=True):
+    """The answer to a request for a deadline."""
+
+
+class LeaseLost(_FromDaemon, tag="leaseLost", frozen=True):
     """Another worker owns the shard."""
 
-    action: str = "leaseLost"
 
-
-@dataclass(frozen=True, slots=True)
-class ShardEnded:
+class ShardEnded(_FromDaemon, tag="shardEnded", frozen=True):
     """Every record of the shard was acknowledged."""
 
-    action: str = "shardEnded"
 
-
-@dataclass(frozen=True, slots=True)
-class ShutdownRequested:
+class ShutdownRequested(_FromDaemon, tag="shutdownRequested", frozen=True):
     """The host drains."""
 
-    action: str = "shutdownRequested"
-
-
-_SEQUENCE_NUMBER: Final = re.compile(r"[0-9]{1,100}")
 
 Message: TypeAlias = (
-    Initialize | ProcessRecords | CheckpointAnswer | LeaseLost | ShardEnded | ShutdownRequested
+    Initialize
+    | ProcessRecords[Change]
+    | CheckpointAnswer
+    | LeaseAnswer
+    | LeaseLost
+    | ShardEnded
+    | ShutdownRequested
 )
 
+# --- What the worker says ---
 
-def parse(line: bytes) -> Message:
-    """Parse a line from the daemon. Raises ProtocolError, whose message quotes nothing of a record."""
+
+class _FromWorker(msgspec.Struct, tag_field="action", rename="camel", frozen=True):
+    pass
+
+
+class Hello(_FromWorker, tag="hello", frozen=True):
+    """The first message on a socket: who speaks."""
+
+    token: str
+    worker: int
+    pid: int
+
+
+class Status(_FromWorker, tag="status", frozen=True):
+    """An action is done."""
+
+    response_for: str
+
+
+class Acknowledge(_FromWorker, tag="acknowledge", frozen=True):
+    """Every record up to this one is handled."""
+
+    sequence_number: str
+
+
+class Checkpoint(_FromWorker, tag="checkpoint", frozen=True):
+    """The same, and the request to store a checkpoint there now."""
+
+    sequence_number: str
+
+
+class Lease(_FromWorker, tag="lease", frozen=True):
+    """The request for a deadline that is not over."""
+
+
+Reply: TypeAlias = Hello | Status | Acknowledge | Checkpoint | Lease
+
+# --- How both are written ---
+
+
+class _JsonRecord(msgspec.Struct, rename="camel"):
+    data: bytes
+    sequence_number: SequenceNumber
+
+
+_PACKED: Final[msgspec.msgpack.Decoder[Message]] = msgspec.msgpack.Decoder(Message)
+_Line: TypeAlias = (
+    Initialize
+    | ProcessRecords[_JsonRecord]
+    | CheckpointAnswer
+    | LeaseAnswer
+    | LeaseLost
+    | ShardEnded
+    | ShutdownRequested
+)
+_JSON: Final[msgspec.json.Decoder[_Line]] = msgspec.json.Decoder(_Line)
+
+
+class Codec(NamedTuple):
+    """One of the two ways to write messages."""
+
+    parse: Callable[[bytes], Message]
+    """Raises ProtocolError, whose message quotes nothing."""
+    write: Callable[[Reply], bytes]
+
+
+def _parse(data: bytes, decode: Callable[[bytes], Message]) -> Message:
+    message = _decoded(data, decode)
+    # Raised here, not where it was caught: the exception's context would quote the message.
+    if isinstance(message, str):
+        raise ProtocolError(f"a message of {len(data)} bytes from the daemon is not understood: {message}")
+    return message
+
+
+def _decoded(data: bytes, decode: Callable[[bytes], Message]) -> Message | str:
+    """Return the message, or what is wrong with it."""
     try:
-        content = json.loads(line)
-    except (ValueError, RecursionError):
-        raise ProtocolError(f"a line of {len(line)} bytes from the daemon is not JSON") from None
-    if not isinstance(content, dict):
-        raise ProtocolError("a line from the daemon is not a JSON object")
-    action = content.get("action")
-    make = _MAKERS.get(action) if isinstance(action, str) else None
-    if make is None:
-        raise ProtocolError("a line from the daemon has no action that this version knows")
-    return make(content)
+        message = decode(data)
+    except DecodeError as error:
+        return str(error)
+    except UNREADABLE as error:
+        return _reason(error)
+    if isinstance(message, Initialize) and not message.shard_id:
+        return "its shardId is empty"
+    if isinstance(message, ProcessRecords) and not _are_numbers(message.records):
+        return "a sequence number is not one to a hundred digits"
+    return message
 
 
-def status(response_for: str) -> bytes:
-    """Write the acknowledgement of an action."""
-    return _line({"action": "status", "responseFor": response_for})
+def _are_numbers(records: list[Change]) -> bool:
+    """Check sequence numbers all at once, a regex for each takes longer; their lengths msgspec checked."""
+    digits = "".join([record.sequence_number for record in records])
+    return not records or (digits.isascii() and digits.isdigit())
 
 
-def checkpoint(sequence_number: str) -> bytes:
-    """Write the request to store a checkpoint."""
-    return _line({"action": "checkpoint", "sequenceNumber": sequence_number, "subSequenceNumber": None})
+def _reason(error: Exception) -> str:
+    """Say what is wrong. Of msgspec's reasons only that of an unknown action quotes anything."""
+    if not isinstance(error, msgspec.MsgspecError):
+        return "it is malformed"
+    return "it has no action that this version knows" if "Invalid value" in str(error) else str(error)
 
 
-def _initialize(content: Mapping[str, Any]) -> Initialize:
-    shard_id = content.get("shardId")
-    if not isinstance(shard_id, str) or not shard_id:
-        raise ProtocolError("the daemon's initialize has no shardId")
-    arn, table, worker = (str(content.get(name) or "") for name in ("streamArn", "tableName", "workerId"))
-    return Initialize(shard_id, arn, table, worker)
+def _decode_line(line: bytes) -> Message:
+    message = _JSON.decode(line)
+    if not isinstance(message, ProcessRecords):
+        return message
+    changes = [change_from_json(record.data, record.sequence_number) for record in message.records]
+    return ProcessRecords(changes, deadline_nanos=message.deadline_nanos, fencing_token=message.fencing_token)
 
 
-def _checkpoint_answer(content: Mapping[str, Any]) -> CheckpointAnswer:
-    error = content.get("error")
-    return CheckpointAnswer(None if error is None else str(error))
-
-
-def _records(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    records = content.get("records")
-    if isinstance(records, list) and all(map(_is_record, records)):
-        return records
-    raise ProtocolError("the daemon's processRecords has records without data or sequence number")
-
-
-def _is_record(record: object) -> bool:
-    if not isinstance(record, dict):
-        return False
-    number = record.get("sequenceNumber")
-    is_number = isinstance(number, str) and _SEQUENCE_NUMBER.fullmatch(number)
-    return bool(is_number) and isinstance(record.get("data"), str)
-
-
-def _line(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content).encode()
-
-
-_MAKERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Message]]] = {
-    "initialize": _initialize,
-    "processRecords": lambda content: ProcessRecords(_records(content)),
-    "checkpoint": _checkpoint_answer,
-    "leaseLost": lambda _: LeaseLost(),
-    "shardEnded": lambda _: ShardEnded(),
-    "shutdownRequested": lambda _: ShutdownRequested(),
-}
+FRAMES: Final = Codec(lambda frame: _parse(frame, _PACKED.decode), msgspec.msgpack.encode)
+"""MessagePack, as in the frames on a socket."""
+LINES: Final = Codec(lambda line: _parse(line, _decode_line), msgspec.json.encode)
+"""JSON, as in the lines on standard streams; without a line's end."""

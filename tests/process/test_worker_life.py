@@ -14,7 +14,6 @@ import pytest
 
 from tests.protocol.scripted_daemon import ROOT, ScriptedDaemon, is_alive, wait_until
 
-LATE = ("--checkpoint-interval-millis", "100000")
 IDLE = "class Processor(RecordProcessor):\n    def on_insert(self, record): pass\n"
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own tie is Linux's")
 
@@ -29,14 +28,13 @@ class Processor(RecordProcessor):
         time.sleep(0.5)
         print("end", flush=True)
 """
-    with ScriptedDaemon(tmp_path, source, *LATE) as daemon:
+    with ScriptedDaemon(tmp_path, source) as daemon:
         daemon.initialize()
         daemon.process.send_signal(number)
         daemon.send_batch(1)
         wait_until(lambda: daemon.printed() == ["begin"])
         daemon.process.send_signal(number)
-        daemon.expect_checkpoint(1)
-        daemon.expect_status("processRecords")
+        daemon.expect_acknowledge(1)
         assert daemon.printed() == ["begin", "end"]
         assert daemon.logs() == []
 
@@ -50,11 +48,10 @@ def test_the_users_own_processes_can_be_terminated(way: str, tmp_path: Path) -> 
         "        child.start(); child.terminate(); child.join(); print(child.exitcode)",
     }
     source = f"class Processor(RecordProcessor):\n    def on_insert(self, record):\n        {ways[way]}\n"
-    with ScriptedDaemon(tmp_path, source, *LATE) as daemon:
+    with ScriptedDaemon(tmp_path, source) as daemon:
         daemon.initialize()
         daemon.send_batch(1)
-        daemon.expect_checkpoint(1)
-        daemon.expect_status("processRecords")
+        daemon.expect_acknowledge(1)
         wait_until(lambda: daemon.printed() == ["-15"])
 
 
@@ -92,11 +89,10 @@ class Processor(RecordProcessor):
         if record.sequence_number == "3":
             os.kill(os.getpid(), signal.SIGKILL)
 """
-    with ScriptedDaemon(tmp_path, source, "--checkpoint-interval-millis", "1") as daemon:
+    with ScriptedDaemon(tmp_path, source) as daemon:
         daemon.initialize()
         daemon.send_batch(1)
-        daemon.expect_checkpoint(1)
-        daemon.expect_status("processRecords")
+        daemon.expect_acknowledge(1)
         daemon.send_batch(3)
         daemon.expect_exit(-signal.SIGKILL)
 

@@ -1,6 +1,7 @@
 """Whole conversations of a real worker, each held against its transcript: JSON lines under `transcripts/`.
 
-`REWRITE_TRANSCRIPTS=1` writes them anew: look at the difference before you keep it.
+A transcript is the same on both wires. `REWRITE_TRANSCRIPTS=1` writes them anew: look at the difference before
+you keep it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import pytest
 from tests.protocol.scripted_daemon import ScriptedDaemon, record, wait_until
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
-EVERY_BATCH = ("--checkpoint-interval-millis", "0")
 ONE_BY_ONE = """
 class Processor(RecordProcessor):
     def on_insert(self, record):
@@ -52,8 +52,7 @@ def _a_shard_to_its_end(daemon: ScriptedDaemon) -> None:
     modified = record(2, "MODIFY", OldImage={"n": {"N": "1"}}, NewImage={"n": {"N": "2"}})
     daemon.initialize()
     daemon.send_batch(1, modified, record(3, "REMOVE"))
-    daemon.expect_checkpoint(3)
-    daemon.expect_status("processRecords")
+    daemon.expect_acknowledge(3)
     daemon.send({"action": "shardEnded"})
     daemon.expect_status("shardEnded")
     daemon.expect_exit(0)
@@ -68,32 +67,42 @@ def _a_shard_to_its_end(daemon: ScriptedDaemon) -> None:
 def _an_empty_batch(daemon: ScriptedDaemon) -> None:
     daemon.initialize()
     daemon.send_batch()
-    daemon.expect_status("processRecords")
     daemon.send({"action": "leaseLost"})
     daemon.expect_status("leaseLost")
     daemon.expect_exit(0)
     assert daemon.printed() == ["teardown leaseLost"]
 
 
-def _a_checkpoint_while_idle(daemon: ScriptedDaemon) -> None:
+def _several_batches_in_flight(daemon: ScriptedDaemon) -> None:
+    daemon.initialize()
+    daemon.send_batch(1, 2)
+    daemon.send_batch()
+    daemon.send_batch(3)
+    daemon.send_batch(4, 5)
+    daemon.send({"action": "shardEnded"})
+    daemon.expect_acknowledge(5)
+    daemon.expect_status("shardEnded")
+    daemon.expect_exit(0)
+    assert daemon.printed() == [*(f"insert item-{n}" for n in range(1, 6)), "teardown shardEnded"]
+
+
+def _a_drain_when_idle(daemon: ScriptedDaemon) -> None:
     daemon.initialize()
     daemon.send_batch(1)
-    daemon.expect_checkpoint(1)
-    daemon.expect_status("processRecords")
-    daemon.send_batch(2)
-    daemon.expect_status("processRecords")
-    daemon.expect_checkpoint(2)
+    daemon.expect_acknowledge(1)
     daemon.send({"action": "shutdownRequested"})
     daemon.expect_status("shutdownRequested")
+    daemon.expect_exit(0)
 
 
 def _a_record_that_fails_once(daemon: ScriptedDaemon) -> None:
     daemon.initialize()
     daemon.send_batch(1, 2, 3)
-    daemon.expect_checkpoint(1)
-    daemon.expect_checkpoint(3)
-    daemon.expect_status("processRecords")
-    assert daemon.printed() == ["insert 1", "insert 2", "insert 2", "insert 3"]
+    daemon.expect_acknowledge(1)
+    daemon.expect_acknowledge(3)
+    daemon.send({"action": "shardEnded"})
+    daemon.expect_status("shardEnded")
+    assert daemon.printed() == ["insert 1", "insert 2", "insert 2", "insert 3", "teardown shardEnded"]
     (error,) = daemon.logs("ERROR")
     assert error["message"].startswith(
         "shardId-1: record 2: ValueError: not now; attempt 1 failed, next one in "
@@ -105,72 +114,47 @@ def _a_record_that_fails_once(daemon: ScriptedDaemon) -> None:
 def _a_drain_while_a_record_fails(daemon: ScriptedDaemon) -> None:
     daemon.initialize()
     daemon.send_batch(1, 2, 3)
-    daemon.expect_checkpoint(1)
+    daemon.expect_acknowledge(1)
+    daemon.send_batch(4)
     wait_until(lambda: len(daemon.logs("ERROR")) >= 3)
     daemon.send({"action": "shutdownRequested"})
     daemon.expect_status("shutdownRequested")
     daemon.expect_exit(0)
-    assert "insert 3" not in daemon.printed()
+    assert not {"insert 3", "insert 4"} & {*daemon.printed()}
     assert daemon.printed()[-1] == "teardown shutdownRequested"
+
+
+def _a_drain_within_a_batch(daemon: ScriptedDaemon) -> None:
+    daemon.initialize()
+    daemon.send_batch(1, 2)
+    daemon.send_batch(3)
+    assert daemon.receive() == {"action": "checkpoint", "sequenceNumber": "1"}
+    daemon.send({"action": "shutdownRequested"})
+    daemon.answer("1", "ThrottlingException")
+    daemon.expect_status("shutdownRequested")
+    daemon.expect_exit(0)
+    assert daemon.printed() == ["1 ThrottlingError the checkpoint at 1 was not stored: ThrottlingException"]
 
 
 def _a_lease_lost_while_a_record_fails(daemon: ScriptedDaemon) -> None:
     daemon.initialize()
     daemon.send_batch(1, 2)
-    daemon.expect_checkpoint(1)
+    daemon.expect_acknowledge(1)
     daemon.send({"action": "leaseLost"})
     daemon.expect_status("leaseLost")
     daemon.expect_exit(0)
     assert daemon.printed()[-1] == "teardown leaseLost"
 
 
-def _a_drain_with_a_throttled_checkpoint(daemon: ScriptedDaemon) -> None:
-    daemon.initialize()
-    daemon.send_batch(1)
-    daemon.expect_checkpoint(1)
-    daemon.expect_status("processRecords")
-    daemon.send_batch(2)
-    daemon.expect_status("processRecords")
-    daemon.send({"action": "shutdownRequested"})
-    daemon.expect_checkpoint(2, "ThrottlingException")
-    daemon.expect_checkpoint(2, "KinesisClientLibDependencyException")
-    daemon.expect_checkpoint(2)
-    daemon.expect_status("shutdownRequested")
-    daemon.expect_exit(0)
-    assert [log["level"] for log in daemon.logs()] == ["WARNING", "INFO"]
-
-
-def _a_drain_that_loses_the_lease(daemon: ScriptedDaemon) -> None:
-    daemon.initialize()
-    daemon.send_batch(1)
-    daemon.expect_checkpoint(1, "ThrottlingException")
-    daemon.expect_status("processRecords")
-    daemon.send({"action": "shutdownRequested"})
-    daemon.expect_checkpoint(1, "ShutdownException")
-    daemon.expect_status("shutdownRequested")
-    daemon.expect_exit(0)
-
-
 def _a_checkpoint_that_finds_the_lease_lost(daemon: ScriptedDaemon) -> None:
     daemon.initialize()
     daemon.send_batch(1, 2, 3)
+    daemon.send_batch(4)
     daemon.expect_checkpoint(1, "ShutdownException")
     daemon.send({"action": "leaseLost"})
     daemon.expect_status("leaseLost")
     daemon.expect_exit(0)
-    assert daemon.printed()[:2] == ["insert 1", "insert 2"]
-    assert "insert 3" not in daemon.printed()
-
-
-def _a_drain_that_crosses_a_checkpoint(daemon: ScriptedDaemon) -> None:
-    daemon.initialize()
-    daemon.send_batch(1)
-    assert daemon.receive()["sequenceNumber"] == "1"
-    daemon.send({"action": "shutdownRequested"})
-    daemon.answer("1")
-    daemon.expect_status("processRecords")
-    daemon.expect_status("shutdownRequested")
-    daemon.expect_exit(0)
+    assert daemon.printed() == ["1 LeaseLostError the checkpoint at 1 was not stored: ShutdownException"]
 
 
 def _checkpoints_by_hand(daemon: ScriptedDaemon) -> None:
@@ -179,7 +163,8 @@ def _checkpoints_by_hand(daemon: ScriptedDaemon) -> None:
     daemon.expect_checkpoint(1)
     daemon.expect_checkpoint(2, "ThrottlingException")
     daemon.expect_checkpoint(3)
-    daemon.expect_status("processRecords")
+    daemon.send({"action": "shardEnded"})
+    daemon.expect_status("shardEnded")
     assert daemon.printed() == [
         "1 stored",
         "2 ThrottlingError the checkpoint at 2 was not stored: ThrottlingException",
@@ -189,6 +174,44 @@ def _checkpoints_by_hand(daemon: ScriptedDaemon) -> None:
         ),
         "3 stored",
     ]
+
+
+OVER = 1
+"""A deadline that is over, on a clock that began with the host's start."""
+FAR = 2**62
+"""One that never is."""
+
+
+def _a_deadline_that_is_over(daemon: ScriptedDaemon) -> None:
+    daemon.initialize(deadlineNanos=OVER, fencingToken=7)
+    daemon.send_batch(1, deadlineNanos=OVER, fencingToken=7)
+    daemon.send_batch(2, deadlineNanos=OVER, fencingToken=7)
+    assert daemon.receive() == {"action": "lease"}
+    assert daemon.printed() == []
+    daemon.send({"action": "lease", "deadlineNanos": FAR, "fencingToken": 8})
+    daemon.expect_acknowledge(2)
+    assert daemon.printed() == ["insert item-1", "insert item-2"]
+
+
+def _a_deadline_that_is_over_as_the_lease_is_lost(daemon: ScriptedDaemon) -> None:
+    daemon.initialize(deadlineNanos=OVER)
+    daemon.send_batch(1)
+    assert daemon.receive() == {"action": "lease"}
+    daemon.send({"action": "leaseLost"})
+    daemon.expect_status("leaseLost")
+    daemon.expect_exit(0)
+    assert daemon.printed() == ["teardown leaseLost"]
+
+
+def _a_deadline_that_is_over_as_the_host_drains(daemon: ScriptedDaemon) -> None:
+    daemon.initialize(deadlineNanos=OVER)
+    daemon.send_batch(1)
+    assert daemon.receive() == {"action": "lease"}
+    daemon.send_batch(2)
+    daemon.send({"action": "shutdownRequested"})
+    daemon.expect_status("shutdownRequested")
+    daemon.expect_exit(0)
+    assert daemon.printed() == ["teardown shutdownRequested"]
 
 
 BY_HAND = """
@@ -205,7 +228,8 @@ class Processor(RecordProcessor):
     def process_record(self, record):
         if record.sequence_number == "2":
             self.try_it(2, record)
-            ahead = Record("", "3", record._source)
+            event = {"dynamodb": {"SequenceNumber": "3"}}
+            ahead = Record.from_event(event, record._source)
             self.try_it(1, ahead)
         else:
             self.try_it(record.sequence_number, record)
@@ -228,9 +252,8 @@ def _a_batch_that_is_partly_done(daemon: ScriptedDaemon) -> None:
     daemon.initialize()
     daemon.send_batch(1, 2, 3, 4)
     daemon.expect_checkpoint(2)
-    daemon.expect_status("processRecords")
+    daemon.expect_acknowledge(4)
     daemon.send({"action": "shutdownRequested"})
-    daemon.expect_checkpoint(4)
     daemon.expect_status("shutdownRequested")
     assert daemon.printed() == ["['1', '2', '3', '4']", "['3', '4']"]
 
@@ -238,21 +261,22 @@ def _a_batch_that_is_partly_done(daemon: ScriptedDaemon) -> None:
 FAILS_ONCE = FAILS_AT_2.format(failures=1)
 FAILS_FOR_EVER = FAILS_AT_2.format(failures=10**9)
 FAST_RETRY = ("--retry-backoff-millis", "10", "--maximum-retry-backoff-millis", "20")
-LATE = ("--checkpoint-interval-millis", "100000")
 
 CONVERSATIONS: list[tuple[Callable[[ScriptedDaemon], None], str, tuple[str, ...]]] = [
-    (_a_shard_to_its_end, ONE_BY_ONE, EVERY_BATCH),
-    (_an_empty_batch, ONE_BY_ONE, EVERY_BATCH),
-    (_a_checkpoint_while_idle, ONE_BY_ONE, ("--checkpoint-interval-millis", "3000")),
-    (_a_record_that_fails_once, FAILS_ONCE, (*EVERY_BATCH, *FAST_RETRY)),
-    (_a_drain_while_a_record_fails, FAILS_FOR_EVER, (*LATE, *FAST_RETRY)),
-    (_a_lease_lost_while_a_record_fails, FAILS_FOR_EVER, LATE),
-    (_a_drain_with_a_throttled_checkpoint, ONE_BY_ONE, LATE),
-    (_a_drain_that_loses_the_lease, ONE_BY_ONE, LATE),
-    (_a_checkpoint_that_finds_the_lease_lost, FAILS_FOR_EVER, (*LATE, *FAST_RETRY)),
-    (_a_drain_that_crosses_a_checkpoint, ONE_BY_ONE, EVERY_BATCH),
-    (_checkpoints_by_hand, BY_HAND, LATE),
-    (_a_batch_that_is_partly_done, BATCH_BY_HAND, (*LATE, *FAST_RETRY)),
+    (_a_shard_to_its_end, ONE_BY_ONE, ()),
+    (_an_empty_batch, ONE_BY_ONE, ()),
+    (_several_batches_in_flight, ONE_BY_ONE, ()),
+    (_a_drain_when_idle, ONE_BY_ONE, ()),
+    (_a_record_that_fails_once, FAILS_ONCE, FAST_RETRY),
+    (_a_drain_while_a_record_fails, FAILS_FOR_EVER, FAST_RETRY),
+    (_a_drain_within_a_batch, BY_HAND, ()),
+    (_a_lease_lost_while_a_record_fails, FAILS_FOR_EVER, ()),
+    (_a_checkpoint_that_finds_the_lease_lost, BY_HAND, ()),
+    (_checkpoints_by_hand, BY_HAND, ()),
+    (_a_batch_that_is_partly_done, BATCH_BY_HAND, FAST_RETRY),
+    (_a_deadline_that_is_over, ONE_BY_ONE, ()),
+    (_a_deadline_that_is_over_as_the_lease_is_lost, ONE_BY_ONE, ()),
+    (_a_deadline_that_is_over_as_the_host_drains, ONE_BY_ONE, ()),
 ]
 
 
@@ -262,22 +286,42 @@ CONVERSATIONS: list[tuple[Callable[[ScriptedDaemon], None], str, tuple[str, ...]
     ids=[play.__name__.strip("_") for play, _, _ in CONVERSATIONS],
 )
 def test_conversation(
-    play: Callable[[ScriptedDaemon], None], source: str, options: tuple[str, ...], tmp_path: Path
+    play: Callable[[ScriptedDaemon], None],
+    source: str,
+    options: tuple[str, ...],
+    start: Callable[..., ScriptedDaemon],
 ) -> None:
     """The worker says, to the same words, what it always said."""
-    with ScriptedDaemon(tmp_path, source, *options) as daemon:
+    with start(source, *options) as daemon:
         play(daemon)
         _compare(daemon, play.__name__.strip("_"))
 
 
-def test_the_words_of_stock_are_enough(tmp_path: Path) -> None:
+def test_the_words_of_stock_are_enough(start: Callable[..., ScriptedDaemon]) -> None:
     """A daemon that adds nothing to `initialize` is understood."""
-    with ScriptedDaemon(tmp_path, ONE_BY_ONE, *LATE) as daemon:
+    with start(ONE_BY_ONE) as daemon:
         daemon.send({"action": "initialize", "shardId": "shardId-1", "sequenceNumber": "TRIM_HORIZON"})
         daemon.expect_status("initialize")
         daemon.send_batch(1)
-        daemon.expect_checkpoint(1)
-        daemon.expect_status("processRecords")
+        daemon.expect_acknowledge(1)
+
+
+SLOW = """
+class Processor(RecordProcessor):
+    def on_insert(self, record):
+        started = time.monotonic()
+        while time.monotonic() < started + 0.021:
+            pass
+"""
+
+
+def test_slow_handlers_acknowledge_each_record(start: Callable[..., ScriptedDaemon]) -> None:
+    """What a crash repeats is one record, not a batch."""
+    with start(SLOW) as daemon:
+        daemon.initialize()
+        daemon.send_batch(1, 2, 3)
+        said = [daemon.receive() for _ in range(3)]
+    assert said == [{"action": "acknowledge", "sequenceNumber": str(number)} for number in (1, 2, 3)]
 
 
 def test_every_transcript_has_its_conversation() -> None:

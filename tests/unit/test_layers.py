@@ -13,12 +13,13 @@ import record_processor
 ROOT = Path(record_processor.__file__).parent
 PACKAGE = ROOT.name
 
-SMALL = {"errors", "record", "settings", "kcl_names", "properties_file"}
+SMALL = {"errors", "record", "values", "settings", "kcl_names", "properties_file"}
 MAY_IMPORT = {
     "errors": set[str](),
     "kcl_names": set[str](),
     "properties_file": set[str](),
-    "record": {"errors"},
+    "record": {"errors", "values"},
+    "values": {"errors"},
     "settings": {"errors", "kcl_names", "properties_file"},
     "settings_reference": {"settings", "kcl_names"},
     "processor": {"errors", "record"},

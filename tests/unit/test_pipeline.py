@@ -173,18 +173,37 @@ def test_what_ends_the_process_is_not_caught() -> None:
 def test_a_record_that_cannot_be_decoded_is_not_passed_over() -> None:
     """It fails like any other, by its number."""
     progress = Progress()
-    broken = Record("", "7", SOURCE)
+    broken = Record.from_event(
+        {"eventName": "INSERT", "dynamodb": {"SequenceNumber": "7", "Keys": {"pk": 1}}}, SOURCE
+    )
     pauses = iter([False, False, True])
-    delivery = Delivery(OneByOneByName(), progress, Backoff(0.1, 1.0), lambda _: next(pauses))
+    delivery = Delivery(LooksAtKeys(), progress, Backoff(0.1, 1.0), lambda _: next(pauses))
     assert not delivery.deliver([broken])
     assert progress.heard == ["out 7-7", "failed 1", "failed 2"]
 
 
-class OneByOneByName(RecordProcessor):
-    """Overrides what process_record dispatches to."""
+class LooksAtKeys(RecordProcessor):
+    """Does nothing but decode."""
 
     def on_insert(self, record: Record) -> None:
-        """Handle nothing."""
+        _ = record.keys
+
+
+def test_every_call_of_a_handler_is_asked_for_last() -> None:
+    """Before the first attempt, and after the pause before each other: the lease may have ended meanwhile."""
+    order: list[str] = []
+
+    class Noting(OneByOne):
+        def process_record(self, record: Record) -> None:
+            order.append("call")
+            super().process_record(record)
+
+    def wait(seconds: float) -> bool:
+        order.append("ask")
+        return False
+
+    assert _deliver(Noting({2: 2}), 3, wait)[0]
+    assert order == ["ask", "call"] * 5
 
 
 # --- Log lines ---

@@ -1,31 +1,28 @@
 """The promise, by random schedules: whatever raises and whatever the daemon says when, nothing is lost.
 
-The real loop, pipeline and checkpointer run against a daemon in memory: no process, no sleeping.
+The real conversation, loop, pipeline and checkpointer run against a daemon in memory: no process, no sleeping.
 """
 
 from __future__ import annotations
 
+import base64
+import json
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from record_processor import CheckpointError, Record, RecordProcessor, ShardContext, TeardownReason
 from record_processor.pipeline.retry import Backoff
-from record_processor.worker import loop
+from record_processor.worker import loop, messages
 from record_processor.worker.channel import DaemonGoneError
+from record_processor.worker.checkpointer import ShardCheckpointer
 from record_processor.worker.conversation import Conversation
-from record_processor.worker.messages import (
-    Initialize,
-    LeaseLost,
-    Message,
-    ProcessRecords,
-    ShardEnded,
-    ShutdownRequested,
-)
 
 ERRORS = [
     "ThrottlingException",
@@ -33,6 +30,7 @@ ERRORS = [
     "InvalidStateException",
     "ShutdownException",
 ]
+DATA = base64.b64encode(b'{"dynamodb": {}}').decode()
 
 
 @dataclass
@@ -44,22 +42,36 @@ class Plan:
     def chooses(self, one_in: int) -> bool:
         return next(self.decisions, 1) % one_in == 0
 
+    def one_of(self, names: Sequence[str]) -> str:
+        return names[next(self.decisions, 0) % len(names)]
+
 
 @dataclass
 class Daemon:
-    """Plays the daemon's part of a Conversation; checks the worker's words against what was handled."""
+    """The other end of a channel; checks the worker's words against what was handled.
+
+    Messages are in flight from when the plan lets them be sent until the worker reads them. Time passes only
+    while somebody waits or works.
+    """
 
     batches: list[list[int]]
     plan: Plan
-    history: list[int]
+    history: list[int] = field(default_factory=list)
     """The records whose handler returned, or said by hand that they are done."""
     allowed: set[int] = field(default_factory=set)
     """The records that were declared done by hand."""
+    in_flight: deque[dict[str, Any]] = field(default_factory=deque)
+    sent: int = 0
+    acknowledged: int = 0
     stored: int = 0
-    acknowledged: list[str] = field(default_factory=list)
-    outstanding: list[int] = field(default_factory=list)
-    ending: Message | None = None
-    is_told: bool = False
+    ending: str = ""
+    """The last message, once it is sent."""
+    is_lost: bool = False
+    """Whether the worker has read that the lease is lost."""
+    done: list[str] = field(default_factory=list)
+    now: int = 10**9
+    deadline: int = 0
+    """The latest that the worker has read."""
     violations: list[str] = field(default_factory=list)
     """What was broken. Noted, not raised: within a handler an exception would only be one more to retry."""
 
@@ -67,48 +79,124 @@ class Daemon:
         if not holds:
             self.violations.append(violation)
 
-    def receive(self, timeout_seconds: float | None = None) -> Message | None:
-        if not self.acknowledged and not self.is_told:
-            self.is_told = True
-            return Initialize("shardId-1", "", "orders", "")
-        if self.ending:
-            return self.ending
-        if timeout_seconds is not None and self.plan.chooses(2):
-            return None
-        if self.plan.chooses(11):
-            raise DaemonGoneError
-        if self.batches:
-            self.outstanding = self.batches.pop(0)
-            return ProcessRecords([{"sequenceNumber": str(n), "data": ""} for n in self.outstanding])
-        self.ending = ShutdownRequested() if self.plan.chooses(2) else ShardEnded()
-        return self.ending
-
-    def is_interrupted(self, timeout_seconds: float = 0) -> bool:
-        if self.ending is None and self.plan.chooses(13):
-            self.ending = ShutdownRequested() if self.plan.chooses(2) else LeaseLost()
-        return isinstance(self.ending, LeaseLost | ShutdownRequested)
-
-    def request_checkpoint(self, sequence_number: str) -> str | None:
-        number = int(sequence_number)
-        done = {*self.history, *self.allowed}
+    def check_lease(self) -> None:
         self.check(
-            {*range(1, number + 1)} <= done, f"checkpoint {number} passes a record that was not handled"
+            not self.deadline or self.now < self.deadline, "a handler is called when the lease may be over"
         )
-        self.check(number > self.stored, f"checkpoint {number} goes back, or is stored twice")
-        if self.plan.chooses(3):
-            error = ERRORS[next(self.plan.decisions, 0) % len(ERRORS)]
-            if error == "ShutdownException":
-                self.ending = LeaseLost()
-            return error
-        self.stored = number
-        return None
 
-    def acknowledge(self, action: str) -> None:
-        if action == "processRecords":
-            done = {*self.history, *self.allowed}
-            self.check({*self.outstanding} <= done, "a batch is acknowledged that was not handled")
-            self.outstanding = []
-        self.acknowledged.append(action)
+    # The channel
+
+    def wait(self, timeout_seconds: float | None) -> bool:
+        self.time_passes()
+        if not self.in_flight and (timeout_seconds is None or self.plan.chooses(3)):
+            self._check_idle(timeout_seconds is None)
+            self._send_next()
+        if not self.in_flight and self.ending:
+            self.check(timeout_seconds is not None, "the worker waits for what will never come")
+            return False
+        return bool(self.in_flight)
+
+    def read(self) -> bytes:
+        while not self.in_flight:
+            self._send_next()
+        if self.plan.chooses(29):
+            raise DaemonGoneError
+        message = self.in_flight.popleft()
+        self.deadline = max(self.deadline, message.get("deadlineNanos", 0))
+        self.is_lost |= message["action"] == "leaseLost" or message.get("error") == "ShutdownException"
+        return json.dumps(message).encode()
+
+    def write(self, line: bytes) -> None:
+        message = json.loads(line)
+        match message["action"]:
+            case "acknowledge":
+                self._check_acknowledged(int(message["sequenceNumber"]))
+            case "checkpoint":
+                self._answer_checkpoint(int(message["sequenceNumber"]))
+            case "lease":
+                self._answer_lease()
+            case "status":
+                self._hear_done(message["responseFor"])
+
+    def time_passes(self) -> None:
+        self.now += 10**9 if self.plan.chooses(5) else 1
+
+    # What the daemon says
+
+    def _send_next(self) -> None:
+        if self.ending:
+            return
+        if not self.done and not self.sent:
+            self.in_flight.append({"action": "initialize", "shardId": "shardId-1", **self._lease()})
+            self.done.append("asked")
+        elif self.plan.chooses(13):
+            self._end("leaseLost" if self.plan.chooses(2) else "shutdownRequested")
+        elif self.batches:
+            for _ in range(1 + self.plan.chooses(2)):
+                self._send_batch()
+        elif self.acknowledged == self.sent:
+            self._end("shutdownRequested" if self.plan.chooses(2) else "shardEnded")
+
+    def _send_batch(self) -> None:
+        numbers = self.batches.pop(0) if self.batches else []
+        records = [{"sequenceNumber": str(number), "data": DATA} for number in numbers]
+        self.sent = max([self.sent, *numbers])
+        self.in_flight.append({"action": "processRecords", "records": records, **self._lease()})
+
+    def _lease(self) -> dict[str, int]:
+        if self.plan.chooses(4):
+            return {}
+        return {"deadlineNanos": self.now + (0 if self.plan.chooses(4) else 10**9), "fencingToken": self.now}
+
+    def _end(self, action: str) -> None:
+        if not self.ending:
+            self.ending = action
+            self.in_flight.append({"action": action})
+
+    def _answer_lease(self) -> None:
+        if self.plan.chooses(3):
+            self._send_next()
+        if not self.ending:
+            self.in_flight.append(
+                {"action": "lease", "deadlineNanos": self.now + (0 if self.plan.chooses(3) else 10**9)}
+            )
+
+    def _answer_checkpoint(self, number: int) -> None:
+        self._check_done(number, "checkpoint")
+        self.check(number > self.stored, f"checkpoint {number} goes back, or is stored twice")
+        self.check(number >= self.acknowledged, f"checkpoint {number} is before what was acknowledged")
+        self.acknowledged = number
+        if self.plan.chooses(3):
+            self._send_next()
+        error = self.plan.one_of(ERRORS) if self.plan.chooses(3) else None
+        self.in_flight.append({"action": "checkpoint", "error": error})
+        if error == "ShutdownException":
+            self._end("leaseLost")
+        elif error is None:
+            self.stored = number
+
+    # What the daemon hears
+
+    def _check_acknowledged(self, number: int) -> None:
+        self._check_done(number, "acknowledgement")
+        self.check(number > self.acknowledged, f"acknowledgement {number} goes back, or is made twice")
+        self.check(not self.is_lost, "an acknowledgement after the lease was lost")
+        self.acknowledged = max(self.acknowledged, number)
+
+    def _check_done(self, number: int, what: str) -> None:
+        done = {*self.history, *self.allowed}
+        self.check({*range(1, number + 1)} <= done, f"{what} {number} passes a record that was not handled")
+
+    def _check_idle(self, is_idle: bool) -> None:
+        is_all_said = self.acknowledged == self.sent or bool(self.ending) or self.is_lost
+        self.check(
+            is_all_said or not is_idle, "the worker is idle and has not acknowledged all that it handled"
+        )
+
+    def _hear_done(self, action: str) -> None:
+        if action == "shutdownRequested" and not self.is_lost:
+            self.check(self.acknowledged >= max([0, *self.history]), "something is handled, and never said")
+        self.done.append(action)
 
 
 class OneByOne(RecordProcessor):
@@ -123,9 +211,11 @@ class OneByOne(RecordProcessor):
         self.checkpointer = context.checkpointer
 
     def process_record(self, record: Record) -> None:
+        self.daemon.check_lease()
         self._check_order(record)
         self._go_wrong()
         self._checkpoint(record)
+        self.daemon.time_passes()
         self._go_wrong()
         self.daemon.history.append(int(record.sequence_number))
 
@@ -157,6 +247,7 @@ class Batches(OneByOne):
     """The same, a batch at a time; it declares a prefix to be done."""
 
     def process_batch(self, records: Sequence[Record]) -> None:
+        self.daemon.check_lease()
         for record in records:
             self._check_order(record)
             self._go_wrong()
@@ -166,32 +257,33 @@ class Batches(OneByOne):
         self.daemon.history.extend(int(record.sequence_number) for record in records)
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     sizes=st.lists(st.integers(0, 5), max_size=5),
     decisions=st.lists(st.integers(0, 10_000), max_size=200),
     kind=st.sampled_from([OneByOne, Batches]),
-    interval=st.sampled_from([0.0, 1e-9, 1000.0]),
+    acknowledge_seconds=st.sampled_from([0.0, 1e-6, 1000.0]),
 )
 def test_nothing_is_lost_in_any_schedule(
-    sizes: list[int], decisions: list[int], kind: type[OneByOne], interval: float
+    sizes: list[int], decisions: list[int], kind: type[OneByOne], acknowledge_seconds: float
 ) -> None:
-    """Nothing passes a record that was not handled; order is kept; there is one teardown."""
+    """Nothing passes a record that was not handled; order and lease are kept; there is one teardown."""
     plan = Plan(iter(decisions))
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
     batches = [list(range(end - size + 1, end + 1)) for size, end in zip(sizes, ends, strict=True)]
-    daemon = Daemon(batches, plan, [])
+    daemon = Daemon(batches, plan)
     processor = kind(plan, daemon)
-    options = loop.Options(interval, Backoff(0.1, 1.0))
-    conversation = cast("Conversation", cast("Any", daemon))
-    try:
-        loop.run(conversation, lambda: processor, options)
-    except DaemonGoneError:
-        assert processor.reasons == []
-        assert daemon.violations == []
-        return
+    conversation = Conversation(cast("Any", daemon), messages.LINES, lambda: daemon.now)
+    options = loop.Options(Backoff(0.1, 1.0))
+    with patch.object(ShardCheckpointer, "ACKNOWLEDGE_SECONDS", acknowledge_seconds):
+        try:
+            loop.run(conversation, lambda: processor, options)
+        except DaemonGoneError:
+            assert processor.reasons == []
+            assert daemon.violations == []
+            return
     assert daemon.violations == []
-    last = daemon.ending
-    assert last is not None
-    assert [reason.value for reason in processor.reasons] == [last.action]
-    assert daemon.acknowledged[-1] == last.action
+    assert [reason.value for reason in processor.reasons] == [daemon.ending]
+    assert daemon.done == ["asked", "initialize", daemon.ending]
+    if daemon.ending == "shardEnded":
+        assert daemon.acknowledged == sum(sizes)
