@@ -1,40 +1,70 @@
 package recordprocessor;
 
-import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsClientRecord;
+import java.util.ArrayList;
 import java.util.List;
-import software.amazon.kinesis.multilang.messages.JsonFriendlyRecord;
-import software.amazon.kinesis.multilang.messages.ProcessRecordsMessage;
 
-/** Records of one fetch that are not acknowledged yet, in order. */
-record Batch(List<DynamoDBStreamsClientRecord> records, Long millisBehindLatest) {
-    static final Batch EMPTY = new Batch(List.of(), null);
+/** Records that go to the shard's process as one message, in order, encoded; never empty. */
+record Batch(List<Kept> records, Long millisBehindLatest) {
+    /** One record as it goes over the wire. */
+    static final class Kept {
+        private final SequenceNumber number;
+        private final byte[] bytes;
 
-    boolean isEmpty() {
-        return records.isEmpty();
+        Kept(SequenceNumber number, byte[] bytes) {
+            this.number = number;
+            this.bytes = bytes;
+        }
+
+        SequenceNumber number() {
+            return number;
+        }
+
+        byte[] bytes() {
+            return bytes;
+        }
     }
 
     SequenceNumber last() {
-        return isEmpty()
-                ? SequenceNumber.NONE
-                : SequenceNumber.of(records.get(records.size() - 1).sequenceNumber());
+        return records.get(records.size() - 1).number();
     }
 
-    /** What comes after a checkpoint that was made inside the batch. */
-    Batch after(SequenceNumber checkpoint) {
-        return new Batch(
-                records.stream()
-                        .filter(record ->
-                                SequenceNumber.of(record.sequenceNumber()).isAfter(checkpoint))
-                        .toList(),
-                millisBehindLatest);
+    long byteCount() {
+        return records.stream().mapToLong(each -> each.bytes().length).sum();
     }
 
-    ProcessRecordsMessage message() {
-        ProcessRecordsMessage message = new ProcessRecordsMessage();
-        message.setRecords(records.stream()
-                .map(JsonFriendlyRecord::fromKinesisClientRecord)
-                .toList());
-        message.setMillisBehindLatest(millisBehindLatest);
-        return message;
+    List<byte[]> bytes() {
+        return records.stream().map(Kept::bytes).toList();
+    }
+
+    /** How many of the records are up to this number. */
+    int countUpTo(SequenceNumber number) {
+        int count = 0;
+        while (count < records.size() && !records.get(count).number().isAfter(number)) {
+            count++;
+        }
+        return count;
+    }
+
+    /** Without its first records. */
+    Batch without(int count) {
+        return new Batch(List.copyOf(records.subList(count, records.size())), millisBehindLatest);
+    }
+
+    /** In parts that stay under so many bytes, unless a single record has more. */
+    List<Batch> parts(long maximumBytes) {
+        List<Batch> parts = new ArrayList<>();
+        List<Kept> part = new ArrayList<>();
+        long partBytes = 0;
+        for (Kept each : records) {
+            if (!part.isEmpty() && partBytes + each.bytes().length > maximumBytes) {
+                parts.add(new Batch(List.copyOf(part), millisBehindLatest));
+                part.clear();
+                partBytes = 0;
+            }
+            part.add(each);
+            partBytes += each.bytes().length;
+        }
+        parts.add(new Batch(List.copyOf(part), millisBehindLatest));
+        return parts;
     }
 }

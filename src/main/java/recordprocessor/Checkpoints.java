@@ -38,16 +38,14 @@ final class Checkpoints {
     }
 
     /**
-     * Checkpoints at a sequence number, or at the last record handed out if there is none.
+     * Checkpoints at a sequence number, or at the last record that KCL handed out if there is none.
      *
      * @return what went wrong, after the retries, or null: the child is told of it by name, as in MultiLang
      */
     Throwable checkpoint(String sequenceNumber, Long subSequenceNumber) {
         for (int attempt = 1; ; attempt++) {
             Throwable failure = attempt(sequenceNumber, subSequenceNumber);
-            boolean transientFailure =
-                    failure instanceof ThrottlingException || failure instanceof KinesisClientLibDependencyException;
-            if (!transientFailure || attempt == ATTEMPTS) {
+            if (!isTransient(failure) || attempt == ATTEMPTS) {
                 if (failure != null) {
                     log.warn("checkpoint at {} failed: {}", Text.clean(sequenceNumber), Errors.oneLine(failure));
                 }
@@ -55,6 +53,11 @@ final class Checkpoints {
             }
             Pause.millis(Pause.backoffMillis(attempt, MAX_BACKOFF_MILLIS));
         }
+    }
+
+    /** One attempt, of which nothing is logged. Returns what went wrong, or null. */
+    Throwable tryOnce(SequenceNumber number) {
+        return attempt(number.toString(), null);
     }
 
     /** The shard is read to its end: tried until that is remembered, or the shard is given up. */
@@ -70,6 +73,28 @@ final class Checkpoints {
             log.warn("checkpoint at the end of the shard failed, tried again: {}", Errors.oneLine(failure));
             Pause.millis(Pause.backoffMillis(failures, MAX_BACKOFF_MILLIS));
         }
+    }
+
+    /** The last checkpoint of a shard that is drained: tried until it is remembered, cannot be, or time is over. */
+    void untilStored(SequenceNumber number, BooleanSupplier timeIsOver) {
+        for (int failures = 0; ; failures++) {
+            Throwable failure = tryOnce(number);
+            if (failure == null || failure instanceof ShutdownException) {
+                return;
+            }
+            if (!isTransient(failure) || timeIsOver.getAsBoolean()) {
+                log.warn(
+                        "the last checkpoint, at {}, failed: {}; what comes after the one before is delivered again",
+                        number,
+                        Errors.oneLine(failure));
+                return;
+            }
+            Pause.millis(Pause.backoffMillis(failures, MAX_BACKOFF_MILLIS));
+        }
+    }
+
+    private static boolean isTransient(Throwable failure) {
+        return failure instanceof ThrottlingException || failure instanceof KinesisClientLibDependencyException;
     }
 
     /** Whether the end of the shard is what is remembered now. */

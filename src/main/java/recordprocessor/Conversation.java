@@ -8,7 +8,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import software.amazon.kinesis.multilang.messages.CheckpointMessage;
 import software.amazon.kinesis.multilang.messages.LeaseLostMessage;
 import software.amazon.kinesis.multilang.messages.Message;
 import software.amazon.kinesis.multilang.messages.ProcessRecordsMessage;
@@ -17,54 +16,86 @@ import software.amazon.kinesis.multilang.messages.ShutdownRequestedMessage;
 import software.amazon.kinesis.multilang.messages.StatusMessage;
 
 /**
- * What the daemon and one child process say to each other, over any {@link Transport}: docs/protocol.md.
+ * What the daemon and one process say to each other, over any {@link Transport}: docs/protocol.md.
  *
- * <p>Each request is answered with a status. A child may ask for a checkpoint whenever it likes. KCL's own conversation
- * (MultiLangProtocol) ends the whole JVM when a child fails; here a failure ends one child.
+ * <p>A request is answered with a status. What the process asks for itself goes to a {@link Listener}. KCL's own
+ * conversation (MultiLangProtocol) ends the whole JVM when a child fails; here a failure ends one process.
  */
 final class Conversation implements Transport.Listener {
     private static final Logger log = LoggerFactory.getLogger(Conversation.class);
     private static final Set<String> LAST_WORDS =
             Set.of(LeaseLostMessage.ACTION, ShardEndedMessage.ACTION, ShutdownRequestedMessage.ACTION);
+    /** How long a process that does not read any more has to end by itself, so that its end says why. */
+    private static final long END_MILLIS = 1_000;
 
-    private final Checkpoints checkpoints;
-    private final Map<String, CompletableFuture<Answer>> pending = new HashMap<>();
-    private Transport transport;
-    private String ended;
+    private final Transport transport;
+    private final Listener listener;
+    private final Map<String, CompletableFuture<Void>> pending = new HashMap<>();
+    private final CompletableFuture<String> end = new CompletableFuture<>();
+    /** What it did that no process may; nothing that it says counts any more. */
+    private volatile String violation;
+
+    private volatile boolean killed;
     private boolean closing;
 
-    /** How a request ended. */
-    enum Answer {
-        DONE,
-        /** A batch was given up by the child, because the shard is being taken from it; nothing of it is acknowledged. */
-        ABANDONED
+    /** Whoever has the process. */
+    interface Listener {
+        /** Anything but a status; called by one thread, in order. */
+        void onRequest(Conversation from, Message request);
+
+        void onEnd();
     }
 
-    private Conversation(Checkpoints checkpoints) {
-        this.checkpoints = checkpoints;
+    private Conversation(Transport transport, Listener listener) {
+        this.transport = transport;
+        this.listener = listener;
     }
 
-    static Conversation start(String shardId, Transport.Factory factory, Checkpoints checkpoints) throws ChildFailure {
-        Conversation conversation = new Conversation(checkpoints);
+    static Conversation start(String shardId, Transport.Factory factory, Listener listener) throws ChildFailure {
+        Conversation conversation;
         try {
-            conversation.transport = factory.start(shardId, conversation);
+            conversation = new Conversation(factory.start(shardId), listener);
         } catch (IOException e) {
             throw new ChildFailure("it cannot be started: " + e.getMessage());
         }
+        conversation.transport.listen(conversation);
         return conversation;
     }
 
-    /** Says the message and waits for the child's status. */
-    Answer ask(String action, Message message) throws ChildFailure {
-        CompletableFuture<Answer> answer = register(action);
+    /** Says the message and waits for the status. */
+    void ask(String action, Message message) throws ChildFailure {
+        ask(action, () -> transport.send(message));
+    }
+
+    /** For a program, which answers for a batch as for any other request. */
+    void askRecords(RecordsHeader header, Batch batch) throws ChildFailure {
+        ask(ProcessRecordsMessage.ACTION, () -> transport.sendRecords(header, batch.bytes()));
+    }
+
+    /** For a worker of ours, which acknowledges records when it likes. */
+    void sendRecords(RecordsHeader header, Batch batch) throws ChildFailure {
+        checkUsable();
+        send(() -> transport.sendRecords(header, batch.bytes()));
+    }
+
+    /** An answer; if the process is gone there is nobody to hear it. */
+    void answer(Message message) {
         try {
             transport.send(message);
         } catch (IOException e) {
-            // It does not read any more; its end, which then answers for it, says why.
-            transport.kill();
+            log.debug("process {} ended before it was answered", pid());
         }
+    }
+
+    private interface Saying {
+        void say() throws IOException;
+    }
+
+    private void ask(String action, Saying request) throws ChildFailure {
+        CompletableFuture<Void> answer = register(action);
+        send(request);
         try {
-            return answer.get();
+            answer.get();
         } catch (ExecutionException e) {
             throw new ChildFailure(e.getCause().getMessage());
         } catch (InterruptedException e) {
@@ -73,18 +104,55 @@ final class Conversation implements Transport.Listener {
         }
     }
 
-    /** Whether the child has a batch that it has not answered for. */
-    synchronized boolean isBusy() {
-        return pending.containsKey(ProcessRecordsMessage.ACTION);
+    private void send(Saying message) throws ChildFailure {
+        try {
+            message.say();
+        } catch (IOException e) {
+            if (!transport.awaitEnd(END_MILLIS)) {
+                kill();
+            }
+            throw new ChildFailure(end.join());
+        }
     }
 
+    private synchronized CompletableFuture<Void> register(String action) throws ChildFailure {
+        checkUsable();
+        closing = LAST_WORDS.contains(action);
+        CompletableFuture<Void> answer = new CompletableFuture<>();
+        pending.put(action, answer);
+        return answer;
+    }
+
+    private synchronized void checkUsable() throws ChildFailure {
+        if (end.isDone()) {
+            throw new ChildFailure(end.join());
+        }
+        if (closing) {
+            throw new ChildFailure("it was told to end");
+        }
+    }
+
+    /** Whether it can be told something. */
     synchronized boolean isUsable() {
-        return ended == null && !closing;
+        return !end.isDone() && !closing;
     }
 
-    /** Why the child is gone, or null while it is there. */
-    synchronized String endedBecause() {
-        return ended;
+    /** Whether a status is waited for. */
+    synchronized boolean isAsked() {
+        return !pending.isEmpty();
+    }
+
+    boolean isEnded() {
+        return end.isDone();
+    }
+
+    /** Why it ended; waits until it has. */
+    String endedBecause() {
+        return end.join();
+    }
+
+    boolean isKilled() {
+        return killed;
     }
 
     long pid() {
@@ -92,73 +160,54 @@ final class Conversation implements Transport.Listener {
     }
 
     void kill() {
+        killed = true;
         transport.kill();
     }
 
-    /** Lets the child end by itself, and kills it if it does not. */
+    /** It did what no process may: nothing that it says counts any more, and it is ended. */
+    void violated(String what) {
+        violation = what;
+        kill();
+    }
+
+    /** Lets it end by itself, and kills it if it does not. */
     void end(long millis) {
         transport.closeInput();
         if (!transport.awaitEnd(millis)) {
-            log.warn("process {} did not end by itself within {} ms: killed", transport.pid(), millis);
-            transport.kill();
+            log.warn("process {} did not end by itself within {} ms: killed", pid(), millis);
+            kill();
         }
     }
 
     @Override
     public void onMessage(Message message) {
+        if (violation != null || end.isDone()) {
+            return;
+        }
         if (message instanceof StatusMessage status) {
             onStatus(status.getResponseFor());
-        } else if (message instanceof CheckpointMessage checkpoint) {
-            onCheckpoint(checkpoint);
         } else {
-            log.warn("process {} sent a message that only the daemon may send; ignored", transport.pid());
+            listener.onRequest(this, message);
         }
     }
 
     private synchronized void onStatus(String action) {
-        CompletableFuture<Answer> answer = pending.remove(action);
+        CompletableFuture<Void> answer = pending.remove(action);
         if (answer == null) {
-            log.warn(
-                    "process {} answered a request that was not made, {}; ignored",
-                    transport.pid(),
-                    Text.clean(action));
+            log.warn("process {} answered a request that was not made, {}; ignored", pid(), Text.clean(action));
             return;
         }
-        answer.complete(Answer.DONE);
-        if (LAST_WORDS.contains(action)) {
-            CompletableFuture<Answer> batch = pending.remove(ProcessRecordsMessage.ACTION);
-            if (batch != null) {
-                batch.complete(Answer.ABANDONED);
-            }
-        }
-    }
-
-    private void onCheckpoint(CheckpointMessage request) {
-        Throwable error = checkpoints.checkpoint(request.getSequenceNumber(), request.getSubSequenceNumber());
-        try {
-            transport.send(new CheckpointMessage(request.getSequenceNumber(), request.getSubSequenceNumber(), error));
-        } catch (IOException e) {
-            log.debug("process {} ended while it checkpointed", transport.pid());
-        }
+        answer.complete(null);
     }
 
     @Override
-    public synchronized void onEnd(String reason) {
-        ended = reason;
-        pending.values().forEach(answer -> answer.completeExceptionally(new ChildFailure(reason)));
-        pending.clear();
-    }
-
-    private synchronized CompletableFuture<Answer> register(String action) throws ChildFailure {
-        if (ended != null) {
-            throw new ChildFailure(ended);
+    public void onEnd(String reason) {
+        String why = violation == null ? reason : violation;
+        synchronized (this) {
+            end.complete(why);
+            pending.values().forEach(answer -> answer.completeExceptionally(new ChildFailure(why)));
+            pending.clear();
         }
-        if (closing) {
-            throw new ChildFailure("it was told to end");
-        }
-        closing = LAST_WORDS.contains(action);
-        CompletableFuture<Answer> answer = new CompletableFuture<>();
-        pending.put(action, answer);
-        return answer;
+        listener.onEnd();
     }
 }

@@ -12,8 +12,9 @@ import org.slf4j.LoggerFactory;
  * The daemon: KCL's scheduler over DynamoDB Streams, one child process for each shard.
  *
  * <p>The launcher starts it, gives it one line of settings on standard input, and keeps that pipe
- * open: a line {@code {"action":"drain"}} asks for a drain, the end of the stream means that the
- * launcher is gone. Standard output carries log lines only.
+ * open: a line {@code {"action":"drain"}} asks for a drain, {@code {"action":"workerEnded","worker":1,"reason":"…"}}
+ * reports a worker's end, the end of the stream means that the launcher is gone. Standard output carries log lines only;
+ * one with the event {@code startWorker} asks for a worker.
  */
 public final class Daemon {
     private static final Logger log = LoggerFactory.getLogger(Daemon.class);
@@ -42,9 +43,10 @@ public final class Daemon {
 
     private static int run(Settings settings, BufferedReader fromLauncher) {
         AwsClients aws = AwsClients.create(settings);
-        ShardProcessors processors = new ShardProcessors(settings);
+        Transport.Factory transports = transports(settings);
+        ShardProcessors processors = new ShardProcessors(settings, transports);
         Drain drain = new Drain(settings.shutdownGraceMillis());
-        Lifeline.watch(fromLauncher, drain::request);
+        Lifeline.watch(fromLauncher, drain::request, transports::onWorkerEnded);
 
         SourceStreams streams = SourceStreams.find(settings, aws, new StateTable(settings, aws));
         Kcl kcl = Kcl.build(settings, aws, streams, processors, drain);
@@ -55,5 +57,12 @@ public final class Daemon {
         drain.begin();
         kcl.start();
         return drain.await(processors, kcl);
+    }
+
+    private static Transport.Factory transports(Settings settings) {
+        if (settings.stockProgram() || settings.socket().isEmpty()) {
+            return StdioTransport.factory(settings);
+        }
+        return WorkerSocket.open(settings.socket().get(), settings.token(), Logging::startWorker);
     }
 }

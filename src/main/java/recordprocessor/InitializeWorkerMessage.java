@@ -4,18 +4,20 @@ import com.fasterxml.jackson.annotation.JsonTypeName;
 import software.amazon.kinesis.lifecycle.events.InitializationInput;
 import software.amazon.kinesis.multilang.messages.InitializeMessage;
 
-/** MultiLang's initialize, with what our own workers also know: which stream and table the shard is of. */
+/** MultiLang's initialize, with what our own workers also know: the shard's stream, table and lease. */
 @JsonTypeName(InitializeMessage.ACTION)
 final class InitializeWorkerMessage extends InitializeMessage {
     private final String streamArn;
     private final String tableName;
     private final String workerId;
+    private final LeaseTerms lease;
 
-    InitializeWorkerMessage(InitializationInput input, String streamArn, String workerId) {
+    InitializeWorkerMessage(InitializationInput input, String streamArn, String workerId, LeaseTerms lease) {
         super(input);
         this.streamArn = streamArn;
         this.tableName = SourceStreams.tableName(streamArn);
         this.workerId = workerId;
+        this.lease = lease;
     }
 
     public String getStreamArn() {
@@ -28,5 +30,13 @@ final class InitializeWorkerMessage extends InitializeMessage {
 
     public String getWorkerId() {
         return workerId;
+    }
+
+    public long getDeadlineNanos() {
+        return lease.deadlineNanos();
+    }
+
+    public long getFencingToken() {
+        return lease.fencingToken();
     }
 }

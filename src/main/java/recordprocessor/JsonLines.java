@@ -11,7 +11,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
-/** One log line: {@code {"ts", "level", "logger", "message", "shard"?, "exception"?, "event"?}}. */
+/** One log line: {@code {"ts", "level", "logger", "message", "shard"?, "exception"?, "event"?, "worker"?}}. */
 final class JsonLines extends EncoderBase<ILoggingEvent> {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final byte[] NOTHING = new byte[0];
@@ -45,6 +45,9 @@ final class JsonLines extends EncoderBase<ILoggingEvent> {
         putIfSet(line, "exception", mdc.get(Logging.EXCEPTION));
         if (event.getMarkerList() != null) {
             event.getMarkerList().forEach(marker -> line.put("event", marker.getName()));
+        }
+        if (mdc.containsKey(Logging.WORKER)) {
+            line.put("worker", Long.parseLong(mdc.get(Logging.WORKER)));
         }
         boolean wanted = debug || (ours && event.getLevel() == Level.ERROR);
         if (wanted && event.getThrowableProxy() != null) {

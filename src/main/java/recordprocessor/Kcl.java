@@ -64,6 +64,7 @@ final class Kcl {
         leaseManagement.consumerTaskFactory(new ShardEnd());
         Leases leases = new Leases(
                 settings.leaseTable(),
+                settings.failoverTimeMillis(),
                 aws.dynamoDB(),
                 scheduler.leaseCoordinator(),
                 leaseManagement.leaseManagementFactory(Leases.SERIALIZER, true));

@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -43,18 +44,22 @@ final class Leases {
     private static final long TABLE_TIMEOUT_SECONDS = 180;
 
     private final String tableName;
+    private final long durationMillis;
     private final DynamoDbAsyncClient dynamoDB;
     private final LeaseCoordinator coordinator;
     private final LeaseRefresher refresher;
     private final Function<StreamConfig, TaskResult> shardSync;
     private volatile boolean stopped;
 
+    /** @param durationMillis how long a lease lasts that is not renewed */
     Leases(
             String tableName,
+            long durationMillis,
             DynamoDbAsyncClient dynamoDB,
             LeaseCoordinator coordinator,
             LeaseManagementFactory factory) {
         this.tableName = tableName;
+        this.durationMillis = durationMillis;
         this.dynamoDB = dynamoDB;
         this.coordinator = coordinator;
         this.refresher = coordinator.leaseRefresher();
@@ -130,6 +135,16 @@ final class Leases {
     /** Whether this host still holds the lease, by its own clock too. */
     boolean isHeld(String leaseKey) {
         return coordinator.getCurrentlyHeldLease(leaseKey) != null;
+    }
+
+    /** What a worker has to know of the lease, or null if this host does not hold it. Waits for a renewal that runs. */
+    LeaseTerms terms(String leaseKey) {
+        Lease lease = coordinator.getCurrentlyHeldLease(leaseKey);
+        if (lease == null || lease.lastCounterIncrementNanos() == null || lease.leaseCounter() == null) {
+            return null;
+        }
+        long deadlineNanos = lease.lastCounterIncrementNanos() + TimeUnit.MILLISECONDS.toNanos(durationMillis);
+        return new LeaseTerms(deadlineNanos, lease.leaseCounter());
     }
 
     /**

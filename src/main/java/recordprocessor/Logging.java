@@ -12,6 +12,9 @@ import java.util.logging.Handler;
 import java.util.logging.LogManager;
 import java.util.logging.LogRecord;
 import org.slf4j.LoggerFactory;
+import org.slf4j.MDC;
+import org.slf4j.Marker;
+import org.slf4j.MarkerFactory;
 
 /** Log lines as JSON on standard output, for the launcher, which shows them. */
 final class Logging {
@@ -20,12 +23,18 @@ final class Logging {
 
     static final String LOGGER = "logger";
     static final String EXCEPTION = "exception";
+    static final String WORKER = "worker";
 
     /** Set while the parts underneath shall not log what we say ourselves. */
     static final String QUIET = "quiet";
 
     /** Children filter their own levels. */
     static final org.slf4j.Logger CHILDREN = LoggerFactory.getLogger("children");
+
+    /** What the launcher has to do: never dropped, unlike a log line, and shown as one at DEBUG. */
+    private static final org.slf4j.Logger REQUESTS = LoggerFactory.getLogger("recordprocessor.requests");
+
+    private static final Marker START_WORKER = MarkerFactory.getMarker("startWorker");
 
     private static final int QUEUE_LINES = 4_096;
     private static final int FLUSH_MILLIS = 500;
@@ -62,11 +71,23 @@ final class Logging {
         root.setLevel(debug ? Level.INFO : Level.WARN);
         context.getLogger("recordprocessor").setLevel(Level.toLevel(level, Level.INFO));
         context.getLogger("children").setLevel(Level.DEBUG);
+        // Past the queue, to the same stream: its lock keeps the lines apart.
+        Logger requests = context.getLogger(REQUESTS.getName());
+        requests.setLevel(Level.DEBUG);
+        requests.setAdditive(false);
+        requests.addAppender(out);
         KclNoise noise = new KclNoise(debug);
         noise.setContext(context);
         noise.start();
         context.addTurboFilter(noise);
         forwardJavaUtilLogging();
+    }
+
+    /** Asks the launcher for a worker for the shard that this thread logs for; the line is written on return. */
+    static void startWorker(long number) {
+        try (MDC.MDCCloseable ignored = MDC.putCloseable(WORKER, Long.toString(number))) {
+            REQUESTS.debug(START_WORKER, "worker {} is asked for", number);
+        }
     }
 
     /** The adapter's shard syncer logs through commons-logging, so java.util.logging. */

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.net.URI;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,6 +17,11 @@ import java.util.function.Consumer;
  * {@code record_processor/settings.py}, defaults filled in.
  */
 final class Settings {
+    private static final long DEFAULT_FAILOVER_MILLIS = 10_000;
+    private static final long DEFAULT_SHARD_BYTES = 4L * 1024 * 1024;
+    private static final long DEFAULT_BYTES = 64L * 1024 * 1024;
+    private static final long DEFAULT_CHECKPOINT_INTERVAL_MILLIS = 5_000;
+
     private final JsonNode root;
     private final JsonNode properties;
 
@@ -47,6 +53,18 @@ final class Settings {
     /** The argv of a shard's child process. */
     List<String> command() {
         return strings(root.path("command"));
+    }
+
+    /** Where our workers connect; without one they are children, spoken to over standard input and output. */
+    Optional<Path> socket() {
+        return root.path("socket").isTextual()
+                ? Optional.of(Path.of(root.path("socket").asText()))
+                : Optional.empty();
+    }
+
+    /** What a worker has to say to be let in. */
+    String token() {
+        return root.path("token").asText();
     }
 
     /** Whether the child is any program of the user's that speaks MultiLang, not our own worker. */
@@ -95,7 +113,19 @@ final class Settings {
     }
 
     long failoverTimeMillis() {
-        return properties.path("failoverTimeMillis").asLong();
+        return properties.path("failoverTimeMillis").asLong(DEFAULT_FAILOVER_MILLIS);
+    }
+
+    long maximumUnacknowledgedBytesPerShard() {
+        return properties.path("maximumUnacknowledgedBytesPerShard").asLong(DEFAULT_SHARD_BYTES);
+    }
+
+    long maximumUnacknowledgedBytes() {
+        return properties.path("maximumUnacknowledgedBytes").asLong(DEFAULT_BYTES);
+    }
+
+    long checkpointIntervalMillis() {
+        return properties.path("checkpointIntervalMillis").asLong(DEFAULT_CHECKPOINT_INTERVAL_MILLIS);
     }
 
     /** The limit for one batch, if the user set one. */

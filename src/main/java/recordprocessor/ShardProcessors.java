@@ -13,13 +13,15 @@ final class ShardProcessors implements ShardRecordProcessorFactory {
 
     private final Settings settings;
     private final Transport.Factory transports;
+    private final Budget budget;
     private final Set<ShardProcessor> live = ConcurrentHashMap.newKeySet();
     private volatile Leases leases;
     private volatile boolean draining;
 
-    ShardProcessors(Settings settings) {
+    ShardProcessors(Settings settings, Transport.Factory transports) {
         this.settings = settings;
-        this.transports = StdioTransport.factory(settings);
+        this.transports = transports;
+        this.budget = new Budget(settings.maximumUnacknowledgedBytes());
         Background.forEver("shard-watch", () -> {
             live.forEach(ShardProcessor::watch);
             return WATCH_MILLIS;
@@ -34,12 +36,12 @@ final class ShardProcessors implements ShardRecordProcessorFactory {
     /** The adapter asks for one only to look at its class. */
     @Override
     public ShardRecordProcessor shardRecordProcessor() {
-        return new ShardProcessor(settings, null, null, transports, ended -> {});
+        return new ShardProcessor(settings, null, null, transports, budget, ended -> {});
     }
 
     @Override
     public ShardRecordProcessor shardRecordProcessor(StreamIdentifier stream) {
-        ShardProcessor processor = new ShardProcessor(settings, stream, leases, transports, live::remove);
+        ShardProcessor processor = new ShardProcessor(settings, stream, leases, transports, budget, live::remove);
         live.add(processor);
         if (draining) {
             processor.startDraining();

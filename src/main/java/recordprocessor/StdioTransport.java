@@ -1,14 +1,11 @@
 package recordprocessor;
 
-import com.fasterxml.jackson.core.JsonGenerator;
+import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsClientRecord;
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.json.JsonMapper;
-import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -26,11 +23,6 @@ final class StdioTransport implements Transport {
     private static final Logger log = LoggerFactory.getLogger(StdioTransport.class);
     private static final long LAST_WORDS_MILLIS = 1_000;
 
-    private static final ObjectMapper JSON = JsonMapper.builder()
-            .disable(JsonGenerator.Feature.AUTO_CLOSE_TARGET)
-            .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-            .build();
-
     /**
      * On Linux a child is killed when the thread that started it ends (PR_SET_PDEATHSIG counts threads), so one thread,
      * which ends only with the JVM, starts them all.
@@ -43,26 +35,34 @@ final class StdioTransport implements Transport {
 
     private final String shardId;
     private final Process process;
-    private final Listener listener;
+    private final JsonWire wire;
     private final OutputStream toChild;
     private final Thread reader;
     private final Thread errorReader;
+    private volatile Listener listener;
     private volatile String killed;
 
-    private StdioTransport(String shardId, Process process, Listener listener) {
+    private StdioTransport(String shardId, Process process, JsonWire wire) {
         this.shardId = shardId;
         this.process = process;
-        this.listener = listener;
-        this.toChild = new BufferedOutputStream(process.getOutputStream(), 1 << 16);
+        this.wire = wire;
+        this.toChild = process.getOutputStream();
         this.reader = thread("child-output", process.getInputStream(), this::onOutputLine);
         this.errorReader = thread("child-errors", process.getErrorStream(), ChildLog::line);
     }
 
     static Transport.Factory factory(Settings settings) {
-        return (shardId, listener) -> {
-            StdioTransport transport = new StdioTransport(shardId, start(settings), listener);
-            transport.listen();
-            return transport;
+        JsonWire wire = new JsonWire(settings.stockProgram());
+        return new Transport.Factory() {
+            @Override
+            public Transport start(String shardId) throws IOException {
+                return new StdioTransport(shardId, StdioTransport.start(settings), wire);
+            }
+
+            @Override
+            public byte[] encode(DynamoDBStreamsClientRecord event) {
+                return wire.encode(event);
+            }
         };
     }
 
@@ -83,7 +83,9 @@ final class StdioTransport implements Transport {
         }
     }
 
-    private void listen() {
+    @Override
+    public void listen(Listener toTell) {
+        listener = toTell;
         reader.start();
         errorReader.start();
         Background.run("child-end-" + shardId, this::awaitExit);
@@ -91,9 +93,17 @@ final class StdioTransport implements Transport {
 
     @Override
     public void send(Message message) throws IOException {
+        write(wire.line(message));
+    }
+
+    @Override
+    public void sendRecords(RecordsHeader header, List<byte[]> records) throws IOException {
+        write(wire.line(header, records));
+    }
+
+    private void write(byte[] line) throws IOException {
         synchronized (toChild) {
-            JSON.writeValue(toChild, message);
-            toChild.write('\n');
+            toChild.write(line);
             toChild.flush();
         }
     }
@@ -101,7 +111,7 @@ final class StdioTransport implements Transport {
     @Override
     public void closeInput() {
         try {
-            process.getOutputStream().close();
+            toChild.close();
         } catch (IOException e) {
             log.debug("process {}: {}", pid(), e.getMessage());
         }
@@ -110,8 +120,7 @@ final class StdioTransport implements Transport {
     @Override
     public void kill() {
         killed = "killed by the daemon";
-        process.descendants().forEach(ProcessHandle::destroyForcibly);
-        process.destroyForcibly();
+        ProcessTree.kill(process.toHandle());
     }
 
     @Override
@@ -132,7 +141,7 @@ final class StdioTransport implements Transport {
     private void onOutputLine(LineReader.Line line) {
         if (line.whole() && line.text().startsWith("{")) {
             try {
-                listener.onMessage(JSON.readValue(line.text(), Message.class));
+                listener.onMessage(wire.decode(line.text()));
                 return;
             } catch (JsonProcessingException e) {
                 // A program's own output that happens to look like JSON.

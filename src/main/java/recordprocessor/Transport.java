@@ -1,35 +1,50 @@
 package recordprocessor;
 
+import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsClientRecord;
 import java.io.IOException;
+import java.util.List;
 import software.amazon.kinesis.multilang.messages.Message;
 
-/** How messages get to a shard's child process and back. */
+/** How messages get to a shard's process and back. */
 interface Transport {
-    /** Blocks while the child does not read; one message at a time, whole. */
+    /** From now on the listener hears what the process says; called once. */
+    void listen(Listener listener);
+
+    /** Blocks while the process does not read; one message at a time, whole. */
     void send(Message message) throws IOException;
 
-    /** Nothing more will be said: a child that waits for a message ends by itself. */
+    /** A processRecords message, with records as the factory encoded them. */
+    void sendRecords(RecordsHeader header, List<byte[]> records) throws IOException;
+
+    /** Nothing more will be said: a process that waits for a message ends by itself. */
     void closeInput();
 
-    /** Ends the child and what it started, now. The {@link Listener} hears of it. */
+    /** Ends the process and what it started, now. The {@link Listener} hears of it. */
     void kill();
 
-    /** Whether the child ended within the time. */
+    /** Whether the process ended within the time. */
     boolean awaitEnd(long millis);
 
     long pid();
 
-    /** What comes from the child. */
+    /** What comes from the process. */
     interface Listener {
-        /** One of KCL's child-to-daemon messages; called by one thread, in order. */
+        /** Called by one thread, in order. */
         void onMessage(Message message);
 
         /** Called once, after the last message. */
         void onEnd(String reason);
     }
 
-    /** Starts a child for one shard. */
+    /** Starts processes, and makes the bytes that they are sent. */
     interface Factory {
-        Transport start(String shardId, Listener listener) throws IOException;
+        /** Blocks until the process is there, or has failed to be. */
+        Transport start(String shardId) throws IOException;
+
+        /** A record as it will go to every process that is sent it. */
+        byte[] encode(DynamoDBStreamsClientRecord event);
+
+        /** The launcher's word on a process that it started. */
+        default void onWorkerEnded(long worker, String reason) {}
     }
 }

@@ -11,6 +11,8 @@ import software.amazon.kinesis.leases.LeaseRefresher;
 
 /** Small stand-ins for what lies below and beside the daemon. */
 final class Fakes {
+    static final long FENCING_TOKEN = 7;
+
     private Fakes() {}
 
     /** An object of an interface of KCL's that answers only the named methods. */
@@ -36,8 +38,15 @@ final class Fakes {
                                     onDrop.run();
                                     return null;
                                 },
-                        "getCurrentlyHeldLease", () -> held.getAsBoolean() ? new Lease() : null));
-        return new Leases("leases", null, coordinator, null);
+                        "getCurrentlyHeldLease", () -> held.getAsBoolean() ? lease() : null));
+        return new Leases("leases", 10_000, null, coordinator, null);
+    }
+
+    private static Lease lease() {
+        Lease lease = new Lease();
+        lease.lastCounterIncrementNanos(System.nanoTime());
+        lease.leaseCounter(FENCING_TOKEN);
+        return lease;
     }
 
     /** Waits for a condition, for 20 s at the most. */

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsClientRecord;
 import com.amazonaws.services.dynamodbv2.streamsadapter.model.DynamoDBStreamsProcessRecordsInput;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -15,6 +17,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import software.amazon.awssdk.services.dynamodb.model.AttributeValue;
 import software.amazon.awssdk.services.dynamodb.model.OperationType;
@@ -37,7 +40,7 @@ import software.amazon.kinesis.multilang.messages.StatusMessage;
 import software.amazon.kinesis.processor.Checkpointer;
 import software.amazon.kinesis.retrieval.kpl.ExtendedSequenceNumber;
 
-/** The processor over a scripted child: no process, no KCL, real messages. */
+/** The processor over scripted processes: none is real, nor is KCL; the messages are. */
 class ShardProcessorTest {
     private static final String SHARD = "shardId-00000001795477507032-8d8277c1";
     private static final String STREAM =
@@ -49,27 +52,60 @@ class ShardProcessorTest {
     private final AtomicBoolean held = new AtomicBoolean(true);
     private final AtomicInteger dropped = new AtomicInteger();
     private final AtomicBoolean throttled = new AtomicBoolean();
+    private final AtomicBoolean startAllowed = new AtomicBoolean(true);
+    private final AtomicInteger starts = new AtomicInteger();
+    private final List<List<ExtendedSequenceNumber>> endedWith = new CopyOnWriteArrayList<>();
+    private final AtomicInteger encoded = new AtomicInteger();
+    private final ShardRecordProcessorCheckpointer checkpointer = checkpointer();
 
-    /** A child that answers each message as its script says. */
+    /** A process that answers each message as its script says. */
     private static final class Child implements Transport {
-        private final Listener listener;
         private final BiConsumer<Child, Message> script;
         private final List<Message> seen = new CopyOnWriteArrayList<>();
-        private volatile boolean dead;
+        private final List<LeaseTerms> terms = new CopyOnWriteArrayList<>();
+        private final AtomicBoolean dead = new AtomicBoolean();
+        private volatile Listener listener;
 
-        Child(Listener listener, BiConsumer<Child, Message> script) {
-            this.listener = listener;
+        Child(BiConsumer<Child, Message> script) {
             this.script = script;
         }
 
         @Override
-        public void send(Message message) {
+        public void listen(Listener toTell) {
+            listener = toTell;
+        }
+
+        @Override
+        public void send(Message message) throws IOException {
+            if (dead.get()) {
+                throw new IOException("broken pipe");
+            }
             seen.add(message);
             script.accept(this, message);
         }
 
+        @Override
+        public void sendRecords(RecordsHeader header, List<byte[]> records) throws IOException {
+            if (header.lease() != null) {
+                terms.add(header.lease());
+            }
+            ProcessRecordsMessage message = new ProcessRecordsMessage();
+            message.setRecords(records.stream()
+                    .map(bytes -> new JsonFriendlyRecord(null, null, number(bytes), null, null))
+                    .toList());
+            send(message);
+        }
+
+        private static String number(byte[] bytes) {
+            return new String(bytes, StandardCharsets.US_ASCII).strip();
+        }
+
         void answer(String action) {
             listener.onMessage(new StatusMessage(action));
+        }
+
+        void acknowledge(String sequenceNumber) {
+            listener.onMessage(new AcknowledgeMessage(sequenceNumber));
         }
 
         void checkpoint(String sequenceNumber) {
@@ -77,17 +113,30 @@ class ShardProcessorTest {
         }
 
         void die(String reason) {
-            if (!dead) {
-                dead = true;
+            if (dead.compareAndSet(false, true)) {
                 listener.onEnd(reason);
             }
         }
 
         List<String> records() {
+            return batches().stream().flatMap(List::stream).toList();
+        }
+
+        List<List<String>> batches() {
             return seen.stream()
                     .filter(ProcessRecordsMessage.class::isInstance)
-                    .flatMap(message -> ((ProcessRecordsMessage) message).getRecords().stream())
-                    .map(JsonFriendlyRecord::getSequenceNumber)
+                    .map(message -> ((ProcessRecordsMessage) message)
+                            .getRecords().stream()
+                                    .map(JsonFriendlyRecord::getSequenceNumber)
+                                    .toList())
+                    .toList();
+        }
+
+        List<String> checkpointAnswers() {
+            return seen.stream()
+                    .filter(CheckpointMessage.class::isInstance)
+                    .map(message -> ((CheckpointMessage) message).getSequenceNumber() + " "
+                            + ((CheckpointMessage) message).getError())
                     .toList();
         }
 
@@ -107,12 +156,36 @@ class ShardProcessorTest {
 
         @Override
         public boolean awaitEnd(long millis) {
-            return dead;
+            return dead.get();
         }
 
         @Override
         public long pid() {
             return 1;
+        }
+    }
+
+    private final class Children implements Transport.Factory {
+        private final List<BiConsumer<Child, Message>> scripts;
+
+        Children(List<BiConsumer<Child, Message>> scripts) {
+            this.scripts = scripts;
+        }
+
+        @Override
+        public Transport start(String shardId) {
+            starts.incrementAndGet();
+            Fakes.await("a child may start", startAllowed::get);
+            Child child = new Child(scripts.get(Math.min(children.size(), scripts.size() - 1)));
+            children.add(child);
+            return child;
+        }
+
+        /** Ten bytes for each record. */
+        @Override
+        public byte[] encode(DynamoDBStreamsClientRecord event) {
+            encoded.incrementAndGet();
+            return "%10s".formatted(event.sequenceNumber()).getBytes(StandardCharsets.US_ASCII);
         }
     }
 
@@ -164,17 +237,23 @@ class ShardProcessorTest {
         return checkpointer;
     }
 
-    private ShardProcessor processor(String settings, List<BiConsumer<Child, Message>> scripts) {
-        Transport.Factory factory = (shardId, listener) -> {
-            Child child = new Child(listener, scripts.get(Math.min(children.size(), scripts.size() - 1)));
-            children.add(child);
-            return child;
-        };
+    private ShardProcessor worker(String settings, List<BiConsumer<Child, Message>> scripts) {
+        return processor(false, settings, scripts);
+    }
+
+    private ShardProcessor program(String settings, List<BiConsumer<Child, Message>> scripts) {
+        return processor(true, settings, scripts);
+    }
+
+    private ShardProcessor processor(boolean stock, String settings, List<BiConsumer<Child, Message>> scripts) {
+        Settings parsed = Settings.parse(
+                "{\"workerId\": \"w\", \"stockProgram\": " + stock + ", \"settings\": " + settings + "}");
         ShardProcessor processor = new ShardProcessor(
-                Settings.parse("{\"workerId\": \"w\", \"settings\": " + settings + "}"),
+                parsed,
                 StreamNames.identifier(STREAM),
                 Fakes.leases(held::get, dropped::incrementAndGet),
-                factory,
+                new Children(scripts),
+                new Budget(parsed.maximumUnacknowledgedBytes()),
                 ended -> {});
         processor.initialize(InitializationInput.builder()
                 .shardId(SHARD)
@@ -193,15 +272,13 @@ class ShardProcessorTest {
                 .toList();
         return DynamoDBStreamsProcessRecordsInput.builder()
                 .records(new ArrayList<>(records))
-                .checkpointer(checkpointer())
+                .checkpointer(checkpointer)
                 .build();
     }
 
-    private static void good(Child child, Message message) {
+    private static void answerRequests(Child child, Message message) {
         if (message instanceof InitializeMessage) {
             child.answer(InitializeMessage.ACTION);
-        } else if (message instanceof ProcessRecordsMessage) {
-            child.answer(ProcessRecordsMessage.ACTION);
         } else if (message instanceof ShutdownRequestedMessage) {
             child.answer(ShutdownRequestedMessage.ACTION);
         } else if (message instanceof LeaseLostMessage) {
@@ -211,118 +288,353 @@ class ShardProcessorTest {
         }
     }
 
+    /** A worker that acknowledges each batch at once. */
+    private static void good(Child child, Message message) {
+        if (message instanceof ProcessRecordsMessage records) {
+            child.acknowledge(last(records));
+        } else {
+            answerRequests(child, message);
+        }
+    }
+
+    private static void goodProgram(Child child, Message message) {
+        if (message instanceof ProcessRecordsMessage) {
+            child.answer(ProcessRecordsMessage.ACTION);
+        } else {
+            answerRequests(child, message);
+        }
+    }
+
     private static void diesOnRecords(Child child, Message message) {
         if (message instanceof ProcessRecordsMessage) {
             child.die("it ended with signal 9");
         } else {
-            good(child, message);
+            answerRequests(child, message);
         }
     }
 
-    private static void neverAnswersRecords(Child child, Message message) {
-        if (!(message instanceof ProcessRecordsMessage)) {
-            good(child, message);
-        }
+    /** Acknowledges nothing by itself. */
+    private static void silent(Child child, Message message) {
+        answerRequests(child, message);
+    }
+
+    private static String last(ProcessRecordsMessage message) {
+        return message.getRecords().get(message.getRecords().size() - 1).getSequenceNumber();
+    }
+
+    private static List<ExtendedSequenceNumber> at(String... numbers) {
+        return Stream.of(numbers)
+                .map(number -> new ExtendedSequenceNumber(number, 0L))
+                .toList();
+    }
+
+    private Child child(int index) {
+        Fakes.await("child " + index, () -> children.size() > index);
+        return children.get(index);
+    }
+
+    private Child childWith(int index, String... records) {
+        Child child = child(index);
+        Fakes.await("its records", () -> child.records().equals(List.of(records)));
+        return child;
+    }
+
+    private static Thread inThread(Runnable work) {
+        Thread thread = new Thread(work);
+        thread.setDaemon(true);
+        thread.start();
+        return thread;
+    }
+
+    private static void awaitEnd(Thread thread) {
+        Fakes.await("the end of the thread", () -> !thread.isAlive());
+    }
+
+    private static void awaitBlocked(Thread thread) {
+        Fakes.await("the thread waits", () -> thread.getState() == Thread.State.WAITING);
+    }
+
+    private void endShard(ShardProcessor processor) {
+        checkpointer.sequenceNumberAtShardEnd(checkpointer.largestPermittedCheckpointValue());
+        checkpointer.largestPermittedCheckpointValue(ExtendedSequenceNumber.SHARD_END);
+        processor.childShards(List.of(childShard()));
+        processor.shardEnded(
+                ShardEndedInput.builder().checkpointer(checkpointer).build());
     }
 
     @Test
-    void aChildThatDiesIsReplacedAndItsBatchGivenToTheNext() {
-        ShardProcessor processor = processor(
+    void severalBatchesAreOutAtOnceAndCarryTheLeasesTerms() {
+        ShardProcessor processor = worker("{}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 2));
+        processor.processRecords(batch(3, 3));
+        processor.processRecords(batch(4, 5));
+        Child child = childWith(0, "1", "2", "3", "4", "5");
+        assertEquals(List.of(List.of("1", "2"), List.of("3"), List.of("4", "5")), child.batches());
+        assertEquals(3, child.terms.size());
+        assertEquals(Fakes.FENCING_TOKEN, child.terms.get(0).fencingToken());
+        assertTrue(child.terms.get(0).deadlineNanos() - System.nanoTime() < 10_000_000_000L);
+    }
+
+    @Test
+    void whatAWorkerThatDiesHadNotAcknowledgedIsGivenToTheNextAndNotEncodedAgain() {
+        ShardProcessor processor = worker("{}", List.of(ShardProcessorTest::silent, ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 3));
+        processor.processRecords(batch(4, 5));
+        Child first = childWith(0, "1", "2", "3", "4", "5");
+        first.acknowledge("2");
+        first.die("it ended with signal 9");
+        Child second = childWith(1, "3", "4", "5");
+        assertEquals(List.of(List.of("3"), List.of("4", "5")), second.batches());
+        assertEquals(at("2"), checkpoints, "stored before it is replaced");
+        second.acknowledge("5");
+        assertEquals(5, encoded.get());
+        assertEquals(2, children.size());
+    }
+
+    @Test
+    void workersThatDieAreReplacedForEver() {
+        ShardProcessor processor = worker(
                 "{}",
                 List.of(
                         ShardProcessorTest::diesOnRecords,
                         ShardProcessorTest::diesOnRecords,
                         ShardProcessorTest::good));
         processor.processRecords(batch(1, 3));
-        assertEquals(3, children.size());
+        childWith(2, "1", "2", "3");
         children.forEach(child -> assertEquals(List.of("1", "2", "3"), child.records()));
     }
 
     @Test
-    void whatWasCheckpointedInsideABatchIsNotGivenAgain() {
-        ShardProcessor processor = processor(
-                "{}",
-                List.of(
-                        (child, message) -> {
-                            if (message instanceof ProcessRecordsMessage) {
-                                child.checkpoint("2");
-                                child.die("it ended with signal 9");
-                            } else {
-                                good(child, message);
-                            }
-                        },
-                        ShardProcessorTest::good));
-        processor.processRecords(batch(1, 4));
-        assertEquals(List.of("3", "4"), children.get(1).records());
-        assertEquals(List.of(new ExtendedSequenceNumber("2", 0L)), checkpoints);
+    void anAcknowledgementOfWhatWasNotSentEndsTheWorkerAndAcknowledgesNothing() {
+        ShardProcessor processor = worker(
+                "{\"checkpointIntervalMillis\": 0}", List.of(ShardProcessorTest::silent, ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 3));
+        Child first = childWith(0, "1", "2", "3");
+        first.acknowledge("4");
+        first.acknowledge("3");
+        assertTrue(first.dead.get());
+        Child second = childWith(1, "1", "2", "3");
+        second.acknowledge("nonsense");
+        assertTrue(second.dead.get());
+        childWith(2, "1", "2", "3");
+        processor.drain();
+        assertTrue(checkpoints.isEmpty());
     }
 
     @Test
-    void anAcknowledgedBatchOfADeadChildIsCheckpointedBeforeItIsReplaced() {
-        ShardProcessor processor = processor(
-                "{}",
-                List.of(
-                        (child, message) -> {
-                            if (message instanceof ProcessRecordsMessage
-                                    && child.records().size() > 2) {
-                                child.die("it ended with signal 9");
-                            } else {
-                                good(child, message);
-                            }
-                        },
-                        ShardProcessorTest::good));
+    void aCheckpointOfWhatWasNotSentEndsTheWorkerAndStoresNothing() {
+        ShardProcessor processor = worker("{}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 3));
+        childWith(0, "1", "2", "3").checkpoint("4");
+        childWith(1, "1", "2", "3").checkpoint(null);
+        childWith(2, "1", "2", "3");
+        assertTrue(checkpoints.isEmpty());
+        assertTrue(children.get(0).checkpointAnswers().isEmpty());
+    }
+
+    @Test
+    void anAcknowledgementOfOldRecordsChangesNothing() {
+        ShardProcessor processor = worker("{}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 3));
+        Child child = childWith(0, "1", "2", "3");
+        child.acknowledge("2");
+        child.acknowledge("1");
+        child.acknowledge("2");
+        assertFalse(child.dead.get());
+        processor.drain();
+        assertEquals(at("2"), checkpoints);
+    }
+
+    @Test
+    void aCheckpointIsStoredAndAnsweredAlsoInsideABatch() {
+        ShardProcessor processor = worker("{}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 4));
+        Child child = childWith(0, "1", "2", "3", "4");
+        child.checkpoint("2");
+        Fakes.await("the answer", () -> child.checkpointAnswers().equals(List.of("2 null")));
+        assertEquals(at("2"), checkpoints);
+        child.checkpoint("1");
+        Fakes.await("the answer", () -> child.checkpointAnswers().equals(List.of("2 null", "1 null")));
+        assertEquals(at("2"), checkpoints, "what is stored already is not stored again");
+        child.die("it ended with signal 9");
+        childWith(1, "3", "4");
+    }
+
+    @Test
+    void aThrottledCheckpointHoldsUpNoAcknowledgement() {
+        ShardProcessor processor = worker("{\"checkpointIntervalMillis\": 0}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 4));
+        throttled.set(true);
+        Child child = childWith(0, "1", "2", "3", "4");
+        child.checkpoint("2");
+        Fakes.await("a failure", () -> !checkpointFailures.isEmpty());
+        child.acknowledge("4");
+        throttled.set(false);
+        Fakes.await("both", () -> checkpoints.contains(at("4").get(0)));
+        assertEquals(List.of("2 null"), child.checkpointAnswers());
+    }
+
+    @Test
+    void withoutAnIntervalEachAcknowledgedBatchIsCheckpointedAndPartsOfOneAreNot() {
+        ShardProcessor processor = worker("{\"checkpointIntervalMillis\": 0}", List.of(ShardProcessorTest::silent));
         processor.processRecords(batch(1, 2));
         processor.processRecords(batch(3, 4));
-        assertEquals(List.of(new ExtendedSequenceNumber("2", 0L)), checkpoints);
-        assertEquals(List.of("3", "4"), children.get(1).records());
+        Child child = childWith(0, "1", "2", "3", "4");
+        child.acknowledge("1");
+        processor.watch();
+        child.acknowledge("2");
+        Fakes.await("the checkpoint", () -> checkpoints.equals(at("2")));
+        child.acknowledge("3");
+        processor.watch();
+        child.acknowledge("4");
+        Fakes.await("the checkpoint", () -> checkpoints.equals(at("2", "4")));
     }
 
     @Test
-    void aBatchOverItsTimeLimitEndsTheChildAndIsGivenToTheNext() throws Exception {
-        ShardProcessor processor = processor(
-                "{\"timeoutInSeconds\": 1}",
-                List.of(ShardProcessorTest::neverAnswersRecords, ShardProcessorTest::good));
-        Thread kcl = new Thread(() -> processor.processRecords(batch(1, 2)));
-        kcl.start();
+    void withAnIntervalAcknowledgedPrefixesAreCheckpointedWhenItIsOver() {
+        ShardProcessor processor = worker("{\"checkpointIntervalMillis\": 50}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 4));
+        childWith(0, "1", "2", "3", "4").acknowledge("3");
+        Fakes.await("the checkpoint", () -> {
+            processor.watch();
+            return checkpoints.equals(at("3"));
+        });
+        processor.watch();
+        assertEquals(at("3"), checkpoints);
+    }
+
+    @Test
+    void aCheckpointThatFailsIsTriedAgainAtTheNextLook() {
+        ShardProcessor processor = worker("{\"checkpointIntervalMillis\": 0}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 2));
+        throttled.set(true);
+        childWith(0, "1", "2").acknowledge("2");
+        Fakes.await("three failures", () -> {
+            processor.watch();
+            return checkpointFailures.size() >= 3;
+        });
+        throttled.set(false);
+        Fakes.await("the checkpoint", () -> {
+            processor.watch();
+            return checkpoints.equals(at("2"));
+        });
+    }
+
+    @Test
+    void kclWaitsWhileAShardKeepsTooMuch() {
+        ShardProcessor processor =
+                worker("{\"maximumUnacknowledgedBytesPerShard\": 40}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 2));
+        processor.processRecords(batch(3, 4));
+        Thread kcl = inThread(() -> processor.processRecords(batch(5, 6)));
+        Child child = childWith(0, "1", "2", "3", "4");
+        awaitBlocked(kcl);
+        child.acknowledge("1");
+        awaitBlocked(kcl);
+        assertEquals(List.of("1", "2", "3", "4"), child.records());
+        child.acknowledge("2");
+        awaitEnd(kcl);
+        childWith(0, "1", "2", "3", "4", "5", "6");
+    }
+
+    @Test
+    void aBatchLargerThanAllLimitsIsTakenByAShardThatKeepsNothing() {
+        ShardProcessor processor = worker(
+                "{\"maximumUnacknowledgedBytesPerShard\": 5, \"maximumUnacknowledgedBytes\": 5}",
+                List.of(ShardProcessorTest::good));
+        processor.processRecords(batch(1, 2));
+        processor.processRecords(batch(3, 4));
+        childWith(0, "1", "2", "3", "4");
+    }
+
+    @Test
+    void aShardThatIsGivenUpHoldsKclNoLonger() {
+        ShardProcessor processor =
+                worker("{\"maximumUnacknowledgedBytesPerShard\": 10}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 2));
+        Thread kcl = inThread(() -> processor.processRecords(batch(3, 4)));
+        childWith(0, "1", "2");
+        awaitBlocked(kcl);
+        processor.startDraining();
+        awaitEnd(kcl);
+    }
+
+    @Test
+    void aBatchOverItsTimeLimitEndsTheWorkerAndIsGivenToTheNext() {
+        ShardProcessor processor =
+                worker("{\"timeoutInSeconds\": 1}", List.of(ShardProcessorTest::silent, ShardProcessorTest::good));
+        processor.processRecords(batch(1, 2));
         Fakes.await("the replacement", () -> {
             processor.watch();
             return children.size() == 2;
         });
-        kcl.join(20_000);
-        assertFalse(kcl.isAlive());
-        assertEquals(List.of("1", "2"), children.get(1).records());
+        childWith(1, "1", "2");
     }
 
     @Test
-    void drainingEndsABatchThatIsBlockedAndAcknowledgesNothingOfIt() throws Exception {
-        ShardProcessor processor = processor("{}", List.of(ShardProcessorTest::neverAnswersRecords));
-        DynamoDBStreamsProcessRecordsInput input = batch(1, 2);
-        Thread kcl = new Thread(() -> processor.processRecords(input));
-        kcl.start();
-        Fakes.await("the batch is out", () -> children.get(0).saw(ProcessRecordsMessage.class));
-        processor.drain();
-        kcl.join(20_000);
-        assertFalse(kcl.isAlive());
-        assertTrue(checkpoints.isEmpty());
-        assertTrue(children.get(0).dead);
+    void drainingMakesALastCheckpointOfWhatIsAcknowledgedAndNothingMore() {
+        ShardProcessor processor = worker("{}", List.of((child, message) -> {
+            if (message instanceof ShutdownRequestedMessage) {
+                child.acknowledge("3");
+            }
+            answerRequests(child, message);
+        }));
+        processor.processRecords(batch(1, 2));
+        processor.processRecords(batch(3, 4));
+        Child child = childWith(0, "1", "2", "3", "4");
+        throttled.set(true);
+        Thread drain = inThread(processor::drain);
+        Fakes.await("eight failures", () -> checkpointFailures.size() >= 8);
+        throttled.set(false);
+        awaitEnd(drain);
+        assertTrue(child.dead.get());
+        assertEquals(at("3"), checkpoints);
         assertThrows(
                 IllegalStateException.class,
-                () -> processor.shardEnded(ShardEndedInput.builder()
-                        .checkpointer(input.checkpointer())
-                        .build()));
+                () -> processor.shardEnded(
+                        ShardEndedInput.builder().checkpointer(checkpointer).build()));
     }
 
     @Test
-    void aLeaseThatIsLostWhileABatchIsOutTakesTheBatchFromTheChild() throws Exception {
-        ShardProcessor processor = processor("{}", List.of(ShardProcessorTest::neverAnswersRecords));
-        Thread kcl = new Thread(() -> processor.processRecords(batch(1, 2)));
-        kcl.start();
-        Fakes.await("the batch is out", () -> children.get(0).saw(ProcessRecordsMessage.class));
+    void aHandlerThatOutlivesTheDrainIsKilledAndItsRecordsAreNotAcknowledged() {
+        ShardProcessor processor = worker("{}", List.of((child, message) -> {
+            if (!(message instanceof ShutdownRequestedMessage)) {
+                answerRequests(child, message);
+            }
+        }));
+        processor.processRecords(batch(1, 2));
+        Child child = childWith(0, "1", "2");
+        throttled.set(true);
+        child.acknowledge("1");
+        Thread drain = inThread(processor::drain);
+        Fakes.await("the request", () -> child.saw(ShutdownRequestedMessage.class));
+        processor.kill();
+        awaitEnd(drain);
+        assertTrue(child.dead.get());
+        assertTrue(checkpoints.isEmpty());
+    }
+
+    @Test
+    void aDrainDoesNotWaitForAWorkerThatIsBeingStartedAndTheWorkerIsEnded() {
+        startAllowed.set(false);
+        ShardProcessor processor = worker("{}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 2));
+        Fakes.await("a start", () -> starts.get() == 1);
+        processor.drain();
+        assertTrue(children.isEmpty());
+        startAllowed.set(true);
+        Fakes.await("its end", () -> child(0).dead.get());
+        assertTrue(child(0).seen.isEmpty());
+    }
+
+    @Test
+    void aLeaseThatIsLostWhileBatchesAreOutTakesThemFromTheWorker() {
+        ShardProcessor processor = worker("{}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 2));
+        Child child = childWith(0, "1", "2");
         held.set(false);
         processor.watch();
-        kcl.join(20_000);
-        assertFalse(kcl.isAlive());
-        assertTrue(children.get(0).saw(LeaseLostMessage.class));
+        Fakes.await("the worker is told", () -> child.saw(LeaseLostMessage.class) && child.dead.get());
         assertEquals(0, dropped.get());
         held.set(true);
         processor.watch();
@@ -333,28 +645,69 @@ class ShardProcessorTest {
     }
 
     @Test
-    void theEndOfTheShardIsCheckpointedHoweverOftenThatIsThrottled() {
-        ShardProcessor processor = processor("{}", List.of(ShardProcessorTest::good));
-        DynamoDBStreamsProcessRecordsInput input = batch(1, 1);
-        processor.processRecords(input);
-        processor.childShards(List.of(child()));
-        ShardRecordProcessorCheckpointer checkpointer = (ShardRecordProcessorCheckpointer) input.checkpointer();
-        checkpointer.largestPermittedCheckpointValue(ExtendedSequenceNumber.SHARD_END);
+    void aWorkerThatAsksForTheLeaseIsAnsweredOrTheLeaseIsLost() {
+        ShardProcessor processor = worker("{}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 1));
+        Child child = childWith(0, "1");
+        child.listener.onMessage(new LeaseMessage());
+        Fakes.await("the answer", () -> child.saw(LeaseMessage.class));
+        held.set(false);
+        child.listener.onMessage(new LeaseMessage());
+        Fakes.await("it is told", () -> {
+            processor.watch();
+            return child.saw(LeaseLostMessage.class);
+        });
+    }
+
+    @Test
+    void theEndOfTheShardWaitsForAcknowledgementsAndIsCheckpointedHoweverOftenThatIsThrottled() {
+        ShardProcessor processor = worker("{\"checkpointIntervalMillis\": 0}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 3));
+        Child child = childWith(0, "1", "2", "3");
+        Thread kcl = inThread(() -> endShard(processor));
+        awaitBlocked(kcl);
+        assertFalse(child.saw(ShardEndedMessage.class));
         throttled.set(true);
-        new Thread(() -> {
-                    Fakes.await("three failures", () -> checkpointFailures.size() >= 3);
-                    throttled.set(false);
-                })
-                .start();
-        processor.shardEnded(
-                ShardEndedInput.builder().checkpointer(checkpointer).build());
-        assertTrue(children.get(0).saw(ShardEndedMessage.class));
+        child.acknowledge("3");
+        Fakes.await("three failures", () -> checkpointFailures.size() >= 3);
+        assertTrue(child.saw(ShardEndedMessage.class));
+        throttled.set(false);
+        awaitEnd(kcl);
         assertEquals(List.of(ExtendedSequenceNumber.SHARD_END), checkpoints);
     }
 
     @Test
+    void noIntervalCheckpointStoresTheEndOfAShardBeforeItsWorkerHasHeardOfIt() {
+        ShardProcessor processor = worker("{\"checkpointIntervalMillis\": 0}", List.of((child, message) -> {
+            if (message instanceof ShardEndedMessage) {
+                endedWith.add(List.copyOf(checkpoints));
+            }
+            answerRequests(child, message);
+        }));
+        processor.processRecords(batch(1, 3));
+        Child child = childWith(0, "1", "2", "3");
+        Thread kcl = inThread(() -> endShard(processor));
+        awaitBlocked(kcl);
+        child.acknowledge("3");
+        awaitEnd(kcl);
+        assertEquals(List.of(List.of()), endedWith);
+    }
+
+    @Test
+    void aShardThatIsGivenUpWhileItsEndWaitsForAcknowledgementsIsNotEnded() {
+        ShardProcessor processor = worker("{}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 3));
+        childWith(0, "1", "2", "3");
+        Thread kcl = inThread(() -> assertThrows(IllegalStateException.class, () -> endShard(processor)));
+        awaitBlocked(kcl);
+        processor.drain();
+        awaitEnd(kcl);
+        assertTrue(checkpoints.isEmpty());
+    }
+
+    @Test
     void anAnswerToARequestThatWasNotMadeChangesNothing() {
-        ShardProcessor processor = processor("{}", List.of((child, message) -> {
+        ShardProcessor processor = worker("{}", List.of((child, message) -> {
             if (message instanceof InitializeMessage) {
                 child.answer(ProcessRecordsMessage.ACTION);
                 child.answer("\u001b[31m nonsense");
@@ -362,10 +715,116 @@ class ShardProcessorTest {
             good(child, message);
         }));
         processor.processRecords(batch(1, 2));
-        assertEquals(List.of("1", "2"), children.get(0).records());
+        childWith(0, "1", "2");
     }
 
-    private static software.amazon.awssdk.services.kinesis.model.ChildShard child() {
+    @Test
+    void aProgramGetsOneBatchAtATimeAndItsAnswerAcknowledgesNothingToKcl() {
+        ShardProcessor processor = program("{}", List.of(ShardProcessorTest::silent));
+        Thread kcl = inThread(() -> {
+            processor.processRecords(batch(1, 2));
+            processor.processRecords(batch(3, 4));
+        });
+        Child child = childWith(0, "1", "2");
+        awaitBlocked(kcl);
+        assertEquals(List.of("1", "2"), child.records());
+        child.answer(ProcessRecordsMessage.ACTION);
+        childWith(0, "1", "2", "3", "4").answer(ProcessRecordsMessage.ACTION);
+        awaitEnd(kcl);
+        processor.watch();
+        assertTrue(checkpoints.isEmpty());
+        assertTrue(child.terms.isEmpty());
+    }
+
+    @Test
+    void whatAProgramCheckpointedInsideABatchIsNotGivenAgain() {
+        ShardProcessor processor = program(
+                "{}",
+                List.of(
+                        (child, message) -> {
+                            if (message instanceof ProcessRecordsMessage) {
+                                child.checkpoint("2");
+                                child.die("it ended with signal 9");
+                            } else {
+                                answerRequests(child, message);
+                            }
+                        },
+                        ShardProcessorTest::goodProgram));
+        processor.processRecords(batch(1, 4));
+        assertEquals(List.of("3", "4"), children.get(1).records());
+        assertEquals(at("2"), checkpoints);
+    }
+
+    @Test
+    void aProgramsCheckpointOfAllThatItWasGivenIsNoMoreThanThat() {
+        ShardProcessor processor = program(
+                "{}",
+                List.of(
+                        (child, message) -> {
+                            if (message instanceof ProcessRecordsMessage records
+                                    && last(records).equals("4")) {
+                                child.die("it ended with signal 9");
+                            } else {
+                                goodProgram(child, message);
+                            }
+                        },
+                        (child, message) -> {
+                            if (message instanceof InitializeMessage) {
+                                child.checkpoint(null);
+                            }
+                            if (message instanceof ProcessRecordsMessage) {
+                                child.checkpoint("5");
+                                child.checkpoint(null);
+                            }
+                            goodProgram(child, message);
+                        }));
+        processor.processRecords(batch(1, 2));
+        processor.processRecords(batch(3, 4));
+        assertEquals(at("2", "4"), checkpoints, "before it is given records there are those that are handled");
+        assertEquals(
+                List.of("null null", "5 IllegalArgumentException", "null null"),
+                children.get(1).checkpointAnswers());
+    }
+
+    @Test
+    void aDrainWaitsForAProgramsBatchAndCheckpointsNothingOfTheNext() {
+        ShardProcessor processor = program("{}", List.of((child, message) -> {
+            if (message instanceof ShutdownRequestedMessage) {
+                child.checkpoint(null);
+            }
+            answerRequests(child, message);
+        }));
+        Thread kcl = inThread(() -> {
+            processor.processRecords(batch(1, 2));
+            processor.processRecords(batch(3, 4));
+        });
+        Child child = childWith(0, "1", "2");
+        Thread drain = inThread(processor::drain);
+        Fakes.await("the drain", () -> drain.getState() == Thread.State.TIMED_WAITING);
+        awaitBlocked(kcl);
+        assertFalse(child.saw(ShutdownRequestedMessage.class));
+        child.answer(ProcessRecordsMessage.ACTION);
+        awaitEnd(drain);
+        awaitEnd(kcl);
+        assertEquals(List.of("1", "2"), child.records());
+        assertEquals(at("2"), checkpoints);
+    }
+
+    @Test
+    void aProgramIsAskedUntilItHasCheckpointedTheEndOfTheShard() {
+        ShardProcessor processor = program("{}", List.of(ShardProcessorTest::goodProgram, (child, message) -> {
+            if (message instanceof ShardEndedMessage) {
+                child.checkpoint(null);
+            }
+            goodProgram(child, message);
+        }));
+        processor.processRecords(batch(1, 2));
+        endShard(processor);
+        assertEquals(2, children.size());
+        assertEquals(List.of(ExtendedSequenceNumber.SHARD_END), checkpoints);
+    }
+
+    private static software.amazon.awssdk.services.kinesis.model.ChildShard childShard() {
         return software.amazon.awssdk.services.kinesis.model.ChildShard.builder()
                 .shardId("shardId-00000001795477999999-8d8277c2")
                 .parentShards(SHARD)

@@ -47,7 +47,8 @@ class StdioTransportTest {
     private void start(String python) throws IOException {
         String settings = new ObjectMapper()
                 .writeValueAsString(Map.of("settings", Map.of(), "command", List.of("python3", "-c", python)));
-        transport = StdioTransport.factory(Settings.parse(settings)).start("shardId-1", new Transport.Listener() {
+        transport = StdioTransport.factory(Settings.parse(settings)).start("shardId-1");
+        transport.listen(new Transport.Listener() {
             @Override
             public void onMessage(Message message) {
                 messages.add(message);

@@ -1,0 +1,203 @@
+package recordprocessor;
+
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Optional;
+import java.util.function.BooleanSupplier;
+
+/**
+ * One shard's records that are not acknowledged yet: those that its process was sent, and behind them those that it will
+ * be. Whoever replaces the process is sent all of them.
+ */
+final class Unacknowledged {
+    private final Budget budget;
+    private final long maximumBytes;
+    private final long messageBytes;
+    private final Deque<Batch> sent = new ArrayDeque<>();
+    private final Deque<Batch> unsent = new ArrayDeque<>();
+    private long keptBytes;
+    private SequenceNumber acknowledged = SequenceNumber.NONE;
+    /** To the process that there is now. */
+    private SequenceNumber lastSent = SequenceNumber.NONE;
+
+    private long firstSentSinceNanos;
+    private boolean givenUp;
+
+    /** What an acknowledgement did. */
+    enum Outcome {
+        /** It is for a record that this process was not sent: nothing is acknowledged. */
+        NOT_SENT,
+        NOTHING_NEW,
+        PART_OF_A_BATCH,
+        A_BATCH_OR_MORE
+    }
+
+    /**
+     * @param maximumBytes what is kept of this shard
+     * @param messageBytes how much goes into one message
+     */
+    Unacknowledged(Budget budget, long maximumBytes, long messageBytes) {
+        this.budget = budget;
+        this.maximumBytes = maximumBytes;
+        this.messageBytes = messageBytes;
+    }
+
+    /** Waits until there is room. Returns whether the batch is kept; it is not once the shard is given up. */
+    boolean add(Batch batch) {
+        budget.waits(this);
+        try {
+            synchronized (this) {
+                waitUntil(() -> givenUp || take(batch.byteCount()));
+                if (givenUp) {
+                    return false;
+                }
+                unsent.addAll(batch.parts(messageBytes));
+                notifyAll();
+                return true;
+            }
+        } finally {
+            budget.waitsNoMore(this);
+        }
+    }
+
+    private boolean take(long bytes) {
+        if (keptBytes == 0) {
+            budget.take(bytes);
+        } else if (keptBytes + bytes > maximumBytes || !budget.tryTake(bytes)) {
+            return false;
+        }
+        keptBytes += bytes;
+        return true;
+    }
+
+    /** The next batch, which from now on counts as sent. Waits for one; null once there is a reason to stop waiting. */
+    synchronized Batch next(BooleanSupplier stop) {
+        waitUntil(() -> givenUp || stop.getAsBoolean() || !unsent.isEmpty());
+        if (givenUp || stop.getAsBoolean()) {
+            return null;
+        }
+        Batch batch = unsent.remove();
+        if (sent.isEmpty()) {
+            firstSentSinceNanos = System.nanoTime();
+        }
+        sent.add(batch);
+        lastSent = batch.last();
+        return batch;
+    }
+
+    /** Drops every record up to this one, if the process was sent it. */
+    Outcome acknowledge(SequenceNumber number) {
+        long freedBytes;
+        Outcome outcome;
+        synchronized (this) {
+            if (!number.isAfter(acknowledged)) {
+                return Outcome.NOTHING_NEW;
+            }
+            if (number.isAfter(lastSent)) {
+                return Outcome.NOT_SENT;
+            }
+            long before = keptBytes;
+            outcome = dropUpTo(number);
+            freedBytes = before - keptBytes;
+            notifyAll();
+        }
+        budget.free(freedBytes);
+        return outcome;
+    }
+
+    private Outcome dropUpTo(SequenceNumber number) {
+        Outcome outcome = Outcome.NOTHING_NEW;
+        while (!sent.isEmpty()) {
+            Batch first = sent.remove();
+            int count = first.countUpTo(number);
+            for (Batch.Kept each : first.records().subList(0, count)) {
+                keptBytes -= each.bytes().length;
+                acknowledged = each.number();
+            }
+            if (count < first.records().size()) {
+                sent.addFirst(count == 0 ? first : first.without(count));
+                return count > 0 && outcome == Outcome.NOTHING_NEW ? Outcome.PART_OF_A_BATCH : outcome;
+            }
+            outcome = Outcome.A_BATCH_OR_MORE;
+            firstSentSinceNanos = System.nanoTime();
+        }
+        return outcome;
+    }
+
+    /** The process is gone: its replacement has been sent nothing. */
+    synchronized void rewind() {
+        while (!sent.isEmpty()) {
+            unsent.addFirst(sent.removeLast());
+        }
+        lastSent = SequenceNumber.NONE;
+        notifyAll();
+    }
+
+    /** Nothing more is added or sent; what was sent can still be acknowledged. */
+    synchronized void giveUp() {
+        givenUp = true;
+        notifyAll();
+    }
+
+    /** Nobody has this shard's records any more. */
+    void clear() {
+        long freedBytes;
+        synchronized (this) {
+            givenUp = true;
+            sent.clear();
+            unsent.clear();
+            freedBytes = keptBytes;
+            keptBytes = 0;
+            notifyAll();
+        }
+        budget.free(freedBytes);
+    }
+
+    /** Whoever waits looks again. */
+    synchronized void wake() {
+        notifyAll();
+    }
+
+    /** Waits for something that whoever brings it about says with {@link #wake}, or that changes here. */
+    synchronized void awaitUntil(BooleanSupplier condition) {
+        waitUntil(condition);
+    }
+
+    synchronized boolean isEmpty() {
+        return sent.isEmpty() && unsent.isEmpty();
+    }
+
+    synchronized boolean isAnythingSent() {
+        return !sent.isEmpty();
+    }
+
+    /** The last record up to which all is acknowledged. */
+    synchronized SequenceNumber acknowledged() {
+        return acknowledged;
+    }
+
+    /** The last record that a process was sent and that counts: the present process's, or one that is acknowledged. */
+    synchronized SequenceNumber lastSent() {
+        return lastSent.max(acknowledged);
+    }
+
+    /** Since when the oldest batch that is out has been the oldest. */
+    synchronized Optional<Long> firstSentSinceNanos() {
+        return sent.isEmpty() ? Optional.empty() : Optional.of(firstSentSinceNanos);
+    }
+
+    /** KCL skips a batch whose processor throws, so an interrupt must not end the wait; it is passed on after it. */
+    private void waitUntil(BooleanSupplier condition) {
+        boolean interrupted = false;
+        while (!condition.getAsBoolean()) {
+            try {
+                wait();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}
