@@ -6,18 +6,17 @@ cannot be used.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
 
 from record_processor.errors import ConfigurationError, ExitCode, ProtocolError
-from record_processor.pipeline.retry import Backoff
 from record_processor.processor import RecordProcessor
 from record_processor.worker import loop, messages, output, tether
 from record_processor.worker.channel import DaemonGoneError, LineChannel
 from record_processor.worker.conversation import Conversation
 from record_processor.worker.load import add_paths, load
+from record_processor.worker.options import WorkerOptions, parse
 from record_processor.worker.shard import Assignment, parse_assignment, run_over, run_shard
 from record_processor.worker.tracebacks import has_user_frames, user_traceback
 
@@ -27,8 +26,9 @@ _REPLACE_ME = 1
 
 def main(arguments: Sequence[str]) -> None:
     """Run a worker and end the process."""
-    options = _parse(arguments)
+    options = parse(arguments)
     tether.ignore_signals()
+    tether.give_forks_their_signals_back()
     tether.tie_to_parent(tether.parent_pid_from_environment())
     streams = LineChannel(*output.take_over_streams())
     add_paths(options.path)
@@ -36,24 +36,6 @@ def main(arguments: Sequence[str]) -> None:
         output.end_at_once(_check(options.processor))
     output.log_to_daemon(options.log_level)
     output.finish(_work_on_socket(streams, options) if options.socket else _work_on(streams, options))
-
-
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m record_processor.worker", description=__doc__)
-    parser.add_argument("--processor", required=True, metavar="module:Class", help="the user's class")
-    parser.add_argument(
-        "--path", action="append", default=[], metavar="DIR", help="where modules are, in this order"
-    )
-    parser.add_argument("--check", action="store_true", help="only import the class and check it")
-    parser.add_argument(
-        "--socket", action="store_true", help="connect to the socket that a line on standard input names"
-    )
-    parser.add_argument(
-        "--log-level", default="INFO", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR")
-    )
-    parser.add_argument("--retry-backoff-millis", type=int, default=100, metavar="N")
-    parser.add_argument("--maximum-retry-backoff-millis", type=int, default=30_000, metavar="N")
-    return parser.parse_args(arguments)
 
 
 def _check(name: str) -> int:
@@ -68,19 +50,20 @@ def _check(name: str) -> int:
     return 0
 
 
-def _work_on(streams: LineChannel, options: argparse.Namespace) -> int:
+def _work_on(streams: LineChannel, options: WorkerOptions) -> int:
     processor = _load_or_log(options.processor)
     if processor is None:
         return ExitCode.USAGE
-    return run_over(Conversation(streams, messages.LINES), processor, _options(options))
+    return run_over(Conversation(streams, messages.LINES), processor, loop.Options(options.backoff()))
 
 
-def _work_on_socket(streams: LineChannel, options: argparse.Namespace) -> int:
+def _work_on_socket(streams: LineChannel, options: WorkerOptions) -> int:
     assignment = _read_assignment(streams)
     if assignment is None:
         return _REPLACE_ME
+    tether.name_process(assignment.process_name())
     processor = _load_or_log(options.processor)  # before the daemon hears of us: it waits for each step
-    return run_shard(assignment, processor, _options(options)) if processor else ExitCode.USAGE
+    return run_shard(assignment, processor, loop.Options(options.backoff())) if processor else ExitCode.USAGE
 
 
 def _read_assignment(streams: LineChannel) -> Assignment | None:
@@ -102,12 +85,6 @@ def _load_or_log(name: str) -> type[RecordProcessor] | None:
     except ConfigurationError as error:
         _log.error("%s", error, exc_info=error.__cause__)
         return None
-
-
-def _options(options: argparse.Namespace) -> loop.Options:
-    return loop.Options(
-        Backoff(options.retry_backoff_millis / 1000, options.maximum_retry_backoff_millis / 1000)
-    )
 
 
 if __name__ == "__main__":

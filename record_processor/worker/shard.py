@@ -38,6 +38,10 @@ class Assignment(msgspec.Struct, frozen=True):
     shard: str
     """The shard's id, for people who look at processes and logs."""
 
+    def process_name(self) -> str:
+        """Return what `ps` shows: the shard's own part of its id."""
+        return f"rp-{self.shard[-8:]}"
+
 
 def parse_assignment(line: bytes) -> Assignment:
     """Parse one line of JSON. Raises ProtocolError, which does not quote it: the token is a secret."""
