@@ -133,8 +133,8 @@ class Workers:
     def _reap(self, pid: int) -> None:
         try:
             ended, status = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:  # nobody else waits for it; but were it so, it is gone
-            ended, status = pid, 0
+        except ChildProcessError:
+            return  # the process between it and the nursery has not ended yet, so it is not our child yet
         if ended:
             self._tell(self._running.pop(pid), f"it ended {_in_words(os.waitstatus_to_exitcode(status))}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,29 @@ class Processor(RecordProcessor):
         assert printed == "x" * 1_000_000 + "half" + "not json" + "\N{REPLACEMENT CHARACTER}" + "last"
         (logged,) = (line for line in host.log.lines if line.logger == "mine")
         assert (logged.level.name, logged.message) == ("ERROR", "whole")
+
+
+def test_a_worker_that_is_not_this_processs_child_yet_has_not_ended() -> None:
+    """Its process id may be told before the process that forked it has ended."""
+    ended: dict[int, str] = {}
+
+    class Forked:
+        told = [workers.Started(workers.Assignment("path", TOKEN, 1, "shardId-1"), os.getppid())]
+
+        def outcomes(self) -> Iterator[workers.Started | workers.NotStarted]:
+            yield from self.told
+            self.told = []
+
+        def seconds_until_due(self) -> float | None:
+            return None
+
+        def start(self, assignment: workers.Assignment) -> None: ...
+
+        def close(self) -> None: ...
+
+    tended = workers.Workers(Forked(), "path", None)  # type: ignore[arg-type]
+    tended.serve(TOKEN, ended.__setitem__)
+    for _ in range(3):
+        tended.tend()
+    assert ended == {}
+    assert tended.pids() == [os.getppid()]
