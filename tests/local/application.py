@@ -96,7 +96,9 @@ class Application:
 
     def nursery_pid(self) -> int:
         """The process id of what forks them."""
-        return next(pid for pid in _children(self.pid) if _name(pid) == NURSERY)
+        return wait_until(
+            lambda: [pid for pid in _children(self.pid) if _name(pid) == NURSERY], START_SECONDS, "a nursery"
+        )[0]
 
     def a_worker(self) -> int:
         """Wait for a shard's process, and return its id."""

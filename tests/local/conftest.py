@@ -13,12 +13,26 @@ from record_processor.testing import DynamoDBLocal
 from tests.local.application import Application, MakeApplication
 
 
+ON_BOTH_TRANSPORTS = {"test_main_job", "test_failures", "test_faults", "test_streams", "test_values"}
+"""The modules whose tests run on each wire."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test of an application on the socket only, or also on the stock wire."""
+    if "application" in metafunc.fixturenames:
+        name = metafunc.module.__name__.rpartition(".")[2]
+        transports = ["socket", "stdio"] if name in ON_BOTH_TRANSPORTS else ["socket"]
+        metafunc.parametrize("transport", transports, ids=None if len(transports) > 1 else [""])
+
+
 @pytest.fixture
-def application(dynamodb_local: DynamoDBLocal, tmp_path: Path) -> Iterator[MakeApplication]:
+def application(dynamodb_local: DynamoDBLocal, tmp_path: Path, transport: str) -> Iterator[MakeApplication]:
     """Give a function that makes applications; at the end nothing of them runs."""
     with ExitStack() as stack:
 
         def make(endpoint: str | None = None, **properties: Any) -> Application:
+            if transport != "socket":
+                properties = {"workerTransport": transport, **properties}
             return stack.enter_context(
                 Application(tmp_path, endpoint or dynamodb_local.endpoint, **properties)
             )

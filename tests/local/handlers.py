@@ -226,33 +226,35 @@ class Hostile(RecordProcessor):
         for deed in (self.forks, self.closes_descriptors, self.allocates, self.ignores_and_deadlocks):
             if not flag(deed.__name__).exists():
                 flag(deed.__name__).touch()
-                deed()
+                if deed():
+                    return
                 break
         write_down(record)
 
     @staticmethod
-    def forks() -> None:
-        """Fork, and let the child come back, too."""
-        HISTORY.mark("fork")
-        os.fork()
+    def forks() -> bool:
+        """Fork, and let the child go back to whoever called, too."""
+        return os.fork() == 0
 
     @staticmethod
-    def closes_descriptors() -> None:
+    def closes_descriptors() -> bool:
         """Close everything that is open, as a badly written daemonizer does."""
         HISTORY.mark("close")
         os.closerange(3, 1000)
+        return False
 
     @staticmethod
-    def allocates() -> None:
+    def allocates() -> bool:
         """Take 2 GB, write to all of it, and give it back."""
         memory = bytearray(2 << 30)
         memory[::4096] = b"x" * (len(memory) // 4096)
+        return False
 
     @staticmethod
-    def ignores_and_deadlocks() -> None:
+    def ignores_and_deadlocks() -> bool:
         """Wait for a lock that is never released, deaf to SIGTERM."""
         HISTORY.mark("deadlock")
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         lock = threading.Lock()
         lock.acquire()
-        lock.acquire()
+        return lock.acquire()

@@ -26,7 +26,9 @@ MOMENTS = (
     "between acknowledgement and checkpoint",
 )
 NO_ORPHAN_SECONDS = 2.0
-STOPPED_SECONDS = {"jvm": 5.0}
+OTHERS_LAG_SECONDS = 3.0
+"""What a write, a read every 200 ms and a busy machine may take."""
+STOPPED_SECONDS = {"jvm": 3.0}
 """For how long one is stopped: the JVM for longer than its leases last."""
 
 
@@ -82,10 +84,6 @@ class Matrix:
 
     def worker(self) -> int:
         """The process id of table a's worker."""
-        own = {
-            line["shard"] for line in self.app.lines("reading the shard from")
-        }  # two shards; which is a's, the history knows
-        assert len(own) == 2
         of_a = {entry.shard_id for entry in self.app.history.handled() if entry.key.startswith("a-")}
         (shard,) = of_a
         return next(
@@ -94,15 +92,17 @@ class Matrix:
             if shard.endswith(Path(f"/proc/{pid}/comm").read_text().strip().removeprefix("rp-"))
         )
 
-    def handled_in_b(self) -> None:
-        """The other table's shard goes on as if nothing were."""
+    def handled_in_b(self) -> float:
+        """The other table's shard goes on; with the daemon alive, as if nothing were."""
         before = {(entry.key, entry.n) for entry in self._of_b()}
         self.write("b-")
         began = time.monotonic()
         wait_until(
-            lambda: len({(entry.key, entry.n) for entry in self._of_b()}) == len(before) + 20, 10, "table b"
+            lambda: len({(entry.key, entry.n) for entry in self._of_b()}) == len(before) + 20, 30, "table b"
         )
-        print("table b lagged by", time.monotonic() - began)
+        lag_seconds = time.monotonic() - began
+        print("table b lagged by", lag_seconds)
+        return lag_seconds
 
     def _of_b(self) -> list[Handled]:
         return [entry for entry in self.app.history.handled() if entry.key.startswith("b-")]
@@ -117,7 +117,7 @@ def matrix(
     app = application(
         sourceTable=",".join(tables),
         processor="handlers:Staged",
-        failoverTimeMillis=3000,
+        failoverTimeMillis=2000,
         checkpointIntervalMillis=100_000,
     ).start()
     made = Matrix(app, dynamodb_local, tables)
@@ -144,7 +144,8 @@ def test_killed_at_every_moment(victim: str, matrix: Matrix) -> None:
                 wait_until(lambda ended=ended: not any(map(is_alive, ended)), NO_ORPHAN_SECONDS, "no orphans")
         if victim == "launcher":
             app.start()
-        matrix.handled_in_b()
+        lag_seconds = matrix.handled_in_b()
+        assert victim in {"jvm", "launcher"} or lag_seconds < OTHERS_LAG_SECONDS
         matrix.all_handled()
     assert app.drain() == 0
     repeats = app.check(matrix.written).repeats
@@ -159,18 +160,18 @@ def test_stopped_at_every_moment(victim: str, matrix: Matrix) -> None:
     """A process that is stopped and goes on, as for a swapped-out host, loses nothing, and repeats nothing."""
     app = matrix.app
     for moment in MOMENTS:
-        with matrix.at(moment):
-            pid = matrix.pid(victim)
-            with app.disruption(f"{victim} stopped, {moment}"):
+        with app.disruption(f"{victim} stopped, {moment}"):  # until all goes on: what it was in, it finishes
+            with matrix.at(moment):
+                pid = matrix.pid(victim)
                 kill(pid, signal.SIGSTOP)
                 try:
                     if victim != "jvm":
-                        matrix.handled_in_b()
+                        assert matrix.handled_in_b() < OTHERS_LAG_SECONDS
                     time.sleep(STOPPED_SECONDS.get(victim, 0))  # the time is what is tested
                 finally:
                     kill(pid, signal.SIGCONT)
-        matrix.handled_in_b()
-        matrix.all_handled()
+            matrix.handled_in_b()
+            matrix.all_handled()
     assert app.drain() == 0
     repeats = app.check(matrix.written).repeats
     if victim != "jvm":
