@@ -21,7 +21,11 @@ final class WireExamples {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     /** What is said, and its bytes. */
-    record Example(JsonNode said, byte[] bytes) {}
+    record Example(JsonNode said, String hex) {
+        byte[] bytes() {
+            return HexFormat.of().parseHex(hex);
+        }
+    }
 
     private WireExamples() {}
 
@@ -36,7 +40,7 @@ final class WireExamples {
                 inside = true;
             } else if (inside && (line.startsWith("{") || line.equals("```"))) {
                 if (said != null) {
-                    examples.add(new Example(said, HexFormat.of().parseHex(hex)));
+                    examples.add(new Example(said, hex.toString()));
                 }
                 inside = line.startsWith("{");
                 said = inside ? JSON.readTree(line) : null;
