@@ -135,7 +135,7 @@ class UnacknowledgedTest {
                     }
                 }
                 case 3 -> {
-                    int number = random.nextInt(added + 3);
+                    int number = 1 + random.nextInt(added + 3);
                     Unacknowledged.Outcome outcome = shard.acknowledge(number(number));
                     assertEquals(
                             number > acknowledged && number > sent, outcome == Unacknowledged.Outcome.NOT_SENT, where);
