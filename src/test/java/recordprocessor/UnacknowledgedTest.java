@@ -108,6 +108,20 @@ class UnacknowledgedTest {
         assertEquals(List.of(7), send(shard, 1));
     }
 
+    @Test
+    void whatIsAcknowledgedIsNamedAsTheRecordWas() {
+        Unacknowledged shard = shard();
+        shard.add(new Batch(
+                List.of(
+                        new Batch.Kept(SequenceNumber.of("0040"), new byte[1]),
+                        new Batch.Kept(SequenceNumber.of("0042"), new byte[1])),
+                null));
+        send(shard, 1);
+        shard.acknowledge(SequenceNumber.of("41"));
+        assertEquals("0040", shard.acknowledged().toString());
+        assertEquals("0042", shard.lastSent().toString());
+    }
+
     /** Against the simplest model there is: a list of numbers and two places in it. */
     @Test
     void whateverHappensNothingIsSkippedAndNothingUnsentAcknowledged() {
