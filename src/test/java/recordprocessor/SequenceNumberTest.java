@@ -23,8 +23,12 @@ class SequenceNumberTest {
 
     @Test
     void aSequenceNumberKeepsItsText() {
-        assertEquals("000000000000000000040", SequenceNumber.of("000000000000000000040").toString());
+        assertEquals(
+                "000000000000000000040",
+                SequenceNumber.of("000000000000000000040").toString());
         assertEquals(SequenceNumber.of("40"), SequenceNumber.of("000000000000000000040"));
-        assertEquals(SequenceNumber.of("40").hashCode(), SequenceNumber.of("000000000000000000040").hashCode());
+        assertEquals(
+                SequenceNumber.of("40").hashCode(),
+                SequenceNumber.of("000000000000000000040").hashCode());
     }
 }
