@@ -91,22 +91,20 @@ final class AcknowledgedCheckpoints {
 
     /** Before a process is replaced: waits for it, and for one that runs. */
     void storeNow() {
-        tasks.run(() -> {
-                    if (isAnythingNew() && !heldBack.getAsBoolean()) {
-                        checkpoints.checkpoint(unacknowledged.acknowledged().toString(), null);
-                    }
-                })
-                .join();
+        tasks.runAndWait(() -> {
+            if (isAnythingNew() && !heldBack.getAsBoolean()) {
+                checkpoints.checkpoint(unacknowledged.acknowledged().toString(), null);
+            }
+        });
     }
 
     /** After the last acknowledgement: tried until it is stored, the lease is lost or time is over. */
     void storeForGood(BooleanSupplier timeIsOver) {
-        tasks.run(() -> {
-                    if (isAnythingNew() && !heldBack.getAsBoolean()) {
-                        checkpoints.untilStored(unacknowledged.acknowledged(), timeIsOver);
-                    }
-                })
-                .join();
+        tasks.runAndWait(() -> {
+            if (isAnythingNew() && !heldBack.getAsBoolean()) {
+                checkpoints.untilStored(unacknowledged.acknowledged(), timeIsOver);
+            }
+        });
     }
 
     private boolean isAnythingNew() {

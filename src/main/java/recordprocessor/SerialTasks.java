@@ -17,16 +17,28 @@ final class SerialTasks {
         this.threads = threads;
     }
 
-    /** The result is done when the task is, whether or not it failed. */
-    synchronized CompletableFuture<Void> run(Runnable task) {
+    synchronized void run(Runnable task) {
+        last = afterLast(task);
+    }
+
+    /** Returns when the task, and all before it, have run. */
+    void runAndWait(Runnable task) {
+        CompletableFuture<Void> done;
+        synchronized (this) {
+            last = afterLast(task);
+            done = last;
+        }
+        done.join();
+    }
+
+    private CompletableFuture<Void> afterLast(Runnable task) {
         String shard = MDC.get(Logging.SHARD);
-        last = last.handleAsync(
+        return last.handleAsync(
                 (done, failure) -> {
                     runLogged(shard, task);
                     return null;
                 },
                 threads);
-        return last;
     }
 
     private static void runLogged(String shard, Runnable task) {

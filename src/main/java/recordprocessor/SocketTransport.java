@@ -105,7 +105,8 @@ final class SocketTransport implements Transport {
         if (!ended.isDone()) {
             killed = true;
             ProcessTree.kill(process);
-            ended.completeOnTimeout(KILLED, REPORT_MILLIS, TimeUnit.MILLISECONDS);
+            CompletableFuture.delayedExecutor(REPORT_MILLIS, TimeUnit.MILLISECONDS)
+                    .execute(() -> ended.complete(KILLED));
         }
     }
 

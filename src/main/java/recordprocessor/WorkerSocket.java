@@ -13,8 +13,8 @@ import java.security.MessageDigest;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -26,6 +26,7 @@ import org.slf4j.LoggerFactory;
 final class WorkerSocket implements Transport.Factory {
     private static final Logger log = LoggerFactory.getLogger(WorkerSocket.class);
     private static final long HELLO_MILLIS = 2_000;
+    private static final String LATE = "it said no hello within " + HELLO_MILLIS + " ms";
     private static final int MAX_HELLO_BYTES = 1024;
     private static final int BACKLOG = 256;
     private static final long AFTER_ERROR_MILLIS = 1_000;
@@ -79,22 +80,18 @@ final class WorkerSocket implements Transport.Factory {
 
     @Override
     public Transport start(String shardId) throws IOException {
+        workers.values().removeIf(each -> each.ended().isDone());
         long number = lastNumber.incrementAndGet();
         Worker worker = new Worker(shardId, new CompletableFuture<>(), new CompletableFuture<>());
-        worker.ended().whenComplete((reason, error) -> {
-            workers.remove(number);
-            worker.connected().completeExceptionally(new IOException(reason));
-        });
         workers.put(number, worker);
         launcher.startWorker(number);
-        try {
-            return worker.connected().get();
-        } catch (ExecutionException e) {
-            throw new IOException(e.getCause().getMessage(), e.getCause());
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IOException("interrupted", e);
+        Object unused =
+                CompletableFuture.anyOf(worker.connected(), worker.ended()).join();
+        // From here on it is too late for a hello.
+        if (worker.connected().cancel(false)) {
+            throw new IOException(worker.ended().join());
         }
+        return worker.connected().join();
     }
 
     @Override
@@ -117,29 +114,30 @@ final class WorkerSocket implements Transport.Factory {
     }
 
     private void welcome(SocketChannel channel) {
-        CompletableFuture<Void> welcomed = new CompletableFuture<>();
+        AtomicBoolean decided = new AtomicBoolean();
         // A channel has no time limits; one that is closed ends its read.
-        welcomed.orTimeout(HELLO_MILLIS, TimeUnit.MILLISECONDS).exceptionally(late -> {
-            close(channel);
-            return null;
+        CompletableFuture.delayedExecutor(HELLO_MILLIS, TimeUnit.MILLISECONDS).execute(() -> {
+            if (decided.compareAndSet(false, true)) {
+                close(channel);
+            }
         });
         String refused;
         try {
-            refused = connect(channel, welcomed);
+            refused = connect(channel, decided);
         } catch (MalformedFrameException e) {
             refused = e.getMessage();
         } catch (IOException e) {
-            refused = welcomed.isDone() ? "it said no hello within " + HELLO_MILLIS + " ms" : Errors.oneLine(e);
+            refused = decided.get() ? LATE : Errors.oneLine(e);
         }
         if (refused != null) {
-            welcomed.complete(null);
+            decided.set(true);
             close(channel);
             log.warn("a connection to the workers' socket was refused: {}", refused);
         }
     }
 
     /** Returns what is wrong with the connection, or null. */
-    private String connect(SocketChannel channel, CompletableFuture<Void> welcomed) throws IOException {
+    private String connect(SocketChannel channel, AtomicBoolean decided) throws IOException {
         FrameReader frames = new FrameReader(channel);
         byte[] frame = frames.read(MAX_HELLO_BYTES);
         if (frame == null) {
@@ -152,15 +150,15 @@ final class WorkerSocket implements Transport.Factory {
             return "its token is wrong";
         }
         Worker worker = workers.get(hello.getWorker());
-        if (worker == null) {
+        if (worker == null || worker.ended().isDone()) {
             return "no worker " + hello.getWorker() + " is waited for";
         }
         ProcessHandle process = ProcessHandle.of(hello.getPid()).orElse(null);
         if (process == null || process.pid() == ProcessHandle.current().pid()) {
             return "worker " + hello.getWorker() + " is no process";
         }
-        if (!welcomed.complete(null)) {
-            return "it said no hello within " + HELLO_MILLIS + " ms";
+        if (!decided.compareAndSet(false, true)) {
+            return LATE;
         }
         SocketTransport transport = new SocketTransport(worker.shardId(), channel, frames, process, worker.ended());
         return worker.connected().complete(transport)

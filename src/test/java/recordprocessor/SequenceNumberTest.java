@@ -20,4 +20,15 @@ class SequenceNumberTest {
         assertEquals(SequenceNumber.NONE, SequenceNumber.of(null));
         assertTrue(SequenceNumber.of("0").isAfter(SequenceNumber.of("LATEST")));
     }
+
+    @Test
+    void aSequenceNumberKeepsItsText() {
+        assertEquals(
+                "000000000000000000040",
+                SequenceNumber.of("000000000000000000040").toString());
+        assertEquals(SequenceNumber.of("40"), SequenceNumber.of("000000000000000000040"));
+        assertEquals(
+                SequenceNumber.of("40").hashCode(),
+                SequenceNumber.of("000000000000000000040").hashCode());
+    }
 }

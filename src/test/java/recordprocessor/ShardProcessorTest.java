@@ -12,7 +12,11 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BiConsumer;
@@ -822,6 +826,92 @@ class ShardProcessorTest {
         endShard(processor);
         assertEquals(2, children.size());
         assertEquals(List.of(ExtendedSequenceNumber.SHARD_END), checkpoints);
+    }
+
+    /** A worker in a thread of its own that handles records one by one, acknowledges now and then, and dies by chance. */
+    private static final class Mortal {
+        private final Random random;
+        private final Set<Integer> acknowledged;
+        private final AtomicInteger deathsLeft;
+        private final ExecutorService thread = Background.threads("mortal");
+        private final SerialTasks tasks = new SerialTasks(thread);
+
+        Mortal(long seed, Set<Integer> acknowledged, AtomicInteger deathsLeft) {
+            this.random = new Random(seed);
+            this.acknowledged = acknowledged;
+            this.deathsLeft = deathsLeft;
+        }
+
+        void hear(Child child, Message message) {
+            tasks.run(() -> {
+                if (message instanceof ProcessRecordsMessage records) {
+                    records.getRecords().forEach(each -> handle(child, each.getSequenceNumber()));
+                    acknowledge(child, last(records));
+                } else {
+                    answerRequests(child, message);
+                }
+            });
+        }
+
+        private void handle(Child child, String number) {
+            if (random.nextInt(8) == 0 && deathsLeft.getAndDecrement() > 0) {
+                child.die("it ended with signal 9");
+            } else if (random.nextInt(4) == 0) {
+                acknowledge(child, number);
+            }
+        }
+
+        private void acknowledge(Child child, String number) {
+            if (!child.dead.get()) {
+                acknowledged.add(Integer.parseInt(number));
+                if (random.nextInt(4) == 0) {
+                    child.checkpoint(number);
+                } else {
+                    child.acknowledge(number);
+                }
+            }
+        }
+    }
+
+    @Test
+    void whateverDiesNoRecordIsSkippedAndNoCheckpointPassesAnAcknowledgement() {
+        long seed = new Random().nextLong();
+        Set<Integer> acknowledged = ConcurrentHashMap.newKeySet();
+        AtomicInteger deathsLeft = new AtomicInteger(15);
+        AtomicInteger workers = new AtomicInteger();
+        Map<Child, Mortal> mortals = new ConcurrentHashMap<>();
+        ShardProcessor processor = worker(
+                "{\"checkpointIntervalMillis\": 0, \"maximumUnacknowledgedBytesPerShard\": 200}",
+                List.of((child, message) -> mortals.computeIfAbsent(
+                                child, born -> new Mortal(seed + workers.incrementAndGet(), acknowledged, deathsLeft))
+                        .hear(child, message)));
+        for (int from = 1; from <= 900; from += 6) {
+            processor.processRecords(batch(from, from + 5));
+            processor.watch();
+        }
+        endShard(processor);
+        String where = "seed " + seed;
+        assertTrue(children.size() > 1, where);
+        assertEquals(ExtendedSequenceNumber.SHARD_END, checkpoints.get(checkpoints.size() - 1), where);
+        int previous = 0;
+        for (ExtendedSequenceNumber each : checkpoints.subList(0, checkpoints.size() - 1)) {
+            int number = Integer.parseInt(each.sequenceNumber());
+            assertTrue(number > previous && acknowledged.contains(number), where);
+            previous = number;
+        }
+        // Each worker was given a piece without a gap, which begins no later than where what is acknowledged ends.
+        int next = 1;
+        for (Child child : children) {
+            List<Integer> given = child.records().stream().map(Integer::valueOf).toList();
+            for (int i = 1; i < given.size(); i++) {
+                assertEquals(given.get(i - 1) + 1, given.get(i), where);
+            }
+            if (!given.isEmpty()) {
+                assertTrue(given.get(0) <= next, where);
+                next = Math.max(next, given.get(given.size() - 1) + 1);
+            }
+        }
+        assertEquals(901, next, where);
     }
 
     private static software.amazon.awssdk.services.kinesis.model.ChildShard childShard() {

@@ -1,0 +1,34 @@
+package recordprocessor;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.junit.jupiter.api.Test;
+import software.amazon.kinesis.leases.Lease;
+import software.amazon.kinesis.leases.LeaseCoordinator;
+
+class LeaseTermsTest {
+    private static LeaseTerms terms(Lease held) {
+        Map<String, Callable<?>> answers = new HashMap<>();
+        answers.put("leaseRefresher", () -> null);
+        answers.put("getCurrentlyHeldLease", () -> held);
+        return new Leases("leases", 3_000, null, Fakes.only(LeaseCoordinator.class, answers), null).terms("key");
+    }
+
+    @Test
+    void theDeadlineIsTheLastRenewalAndTheTimeThatALeaseLasts() {
+        Lease lease = new Lease();
+        lease.lastCounterIncrementNanos(1_000L);
+        lease.leaseCounter(7L);
+        assertEquals(new LeaseTerms(3_000_001_000L, 7), terms(lease));
+    }
+
+    @Test
+    void aLeaseThatIsNotHeldHasNoTerms() {
+        assertNull(terms(null));
+        assertNull(terms(new Lease()));
+    }
+}
