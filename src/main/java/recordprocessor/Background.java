@@ -1,7 +1,9 @@
 package recordprocessor;
 
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -10,6 +12,8 @@ import org.slf4j.LoggerFactory;
 final class Background {
     private static final Logger log = LoggerFactory.getLogger(Background.class);
     private static final long AFTER_ERROR_MILLIS = 1_000;
+
+    private static final ExecutorService LATER = threads("later");
 
     private Background() {}
 
@@ -26,6 +30,11 @@ final class Background {
             thread.setDaemon(true);
             return thread;
         });
+    }
+
+    /** Not in Java's common pool, where the adapter's calls block. */
+    static void later(long millis, Runnable work) {
+        CompletableFuture.delayedExecutor(millis, TimeUnit.MILLISECONDS, LATER).execute(work);
     }
 
     /** Repeats the work, whatever it throws; it says for how many milliseconds to wait before the next time. */

@@ -105,8 +105,7 @@ final class SocketTransport implements Transport {
         if (!ended.isDone()) {
             killed = true;
             ProcessTree.kill(process);
-            CompletableFuture.delayedExecutor(REPORT_MILLIS, TimeUnit.MILLISECONDS)
-                    .execute(() -> ended.complete(KILLED));
+            Background.later(REPORT_MILLIS, () -> ended.complete(KILLED));
         }
     }
 

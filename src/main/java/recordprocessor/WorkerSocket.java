@@ -13,7 +13,6 @@ import java.security.MessageDigest;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import org.slf4j.Logger;
@@ -116,7 +115,7 @@ final class WorkerSocket implements Transport.Factory {
     private void welcome(SocketChannel channel) {
         AtomicBoolean decided = new AtomicBoolean();
         // A channel has no time limits; one that is closed ends its read.
-        CompletableFuture.delayedExecutor(HELLO_MILLIS, TimeUnit.MILLISECONDS).execute(() -> {
+        Background.later(HELLO_MILLIS, () -> {
             if (decided.compareAndSet(false, true)) {
                 close(channel);
             }
