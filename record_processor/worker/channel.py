@@ -16,6 +16,7 @@ MOST_FRAME_BYTES: Final = 16 << 20
 
 _LENGTH_BYTES: Final = 4
 _READ_BYTES: Final = 1 << 18
+_CLOSED: Final = -1
 
 
 class DaemonGoneError(BaseException):
@@ -69,10 +70,11 @@ class Channel(ABC):
             raise _closed_here(error) from None
 
     def close(self) -> None:
-        """Close the file descriptors."""
+        """Close the file descriptors. In a forked child they may soon be another file's, so they are forgotten."""
         for fd in {self._read_fd, self._write_fd}:
             with suppress(OSError):  # somebody in this process was faster
                 os.close(fd)
+        self._read_fd = self._write_fd = _CLOSED
 
     def _read_some(self) -> None:
         try:

@@ -13,16 +13,20 @@ from record_processor.testing import DynamoDBLocal
 from tests.local.application import Application, MakeApplication
 
 
-ON_BOTH_TRANSPORTS = {"test_main_job", "test_failures", "test_faults", "test_streams", "test_values"}
+ON_BOTH_TRANSPORTS = ("test_main_job", "test_failures", "test_faults", "test_streams", "test_values")
 """The modules whose tests run on each wire."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test of an application on the socket only, or also on the stock wire."""
-    if "application" in metafunc.fixturenames:
-        name = metafunc.module.__name__.rpartition(".")[2]
-        transports = ["socket", "stdio"] if name in ON_BOTH_TRANSPORTS else ["socket"]
-        metafunc.parametrize("transport", transports, ids=None if len(transports) > 1 else [""])
+    """Run these tests twice."""
+    if "application" in metafunc.fixturenames and metafunc.module.__name__.endswith(ON_BOTH_TRANSPORTS):
+        metafunc.parametrize("transport", ["socket", "stdio"])
+
+
+@pytest.fixture
+def transport() -> str:
+    """What carries the records."""
+    return "socket"
 
 
 @pytest.fixture

@@ -57,7 +57,9 @@ final class ShardWatch {
     private void onLeaseLost(Conversation child) {
         if (!leaseLostSaid) {
             leaseLostSaid = true;
-            log.warn("the lease went to another host while a batch was being handled; the batch is put down");
+            if (unacknowledged.isAnythingSent()) {
+                log.warn("the lease went to another host while a batch was being handled; the batch is put down");
+            }
             if (!settings.stockProgram()) {
                 Background.run(
                         "lease-lost", () -> delivery.lastRequest(LeaseLostMessage.ACTION, new LeaseLostMessage()));
