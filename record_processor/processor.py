@@ -33,6 +33,9 @@ class Checkpointer(Protocol):
         Call it from the thread that runs the handler. Raises a CheckpointError: LeaseLostError,
         ThrottlingError, DependencyError, InvalidStateError, or CheckpointError itself when `record` lies
         beyond what was handed out.
+
+        Even if storing it failed, the daemon takes what was declared done as done: a worker that replaces this
+        one does not get it again.
         """
 
 

@@ -82,7 +82,8 @@ def _element(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def _value(attribute: Mapping[str, Any]) -> object:
     ((type_name, content),) = attribute.items()
-    return _ENCODERS.get(type_name, lambda _: content)(content)
+    encode = _ENCODERS.get(type_name)
+    return encode(content) if encode else content
 
 
 def _set(code: int, member_type: str) -> Callable[[Any], Ext]:

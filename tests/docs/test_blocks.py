@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 
 from record_processor import settings
+from tests import wire_examples
 from tests.docs import commands
 from tests.docs.blocks import PAGES, ROOT, Block, blocks
 
@@ -38,7 +39,7 @@ def of(*languages: str) -> pytest.MarkDecorator:
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_its_language_is_known(block: Block) -> None:
     """A block without a language, or with one nobody checks, is a mistake."""
-    checked = {"sh", "console", "python", "properties", "json", "jsonl"}
+    checked = {"sh", "console", "python", "properties", "json", "jsonl", *wire_examples.LANGUAGES}
     assert block.language in checked | PLAIN, f"{block}: language {block.language!r}"
 
 
@@ -73,6 +74,13 @@ def test_json_can_be_parsed() -> None:
         elif block.language == "jsonl":
             for line in block.text.splitlines():
                 json.loads(line)
+
+
+@of(*wire_examples.LANGUAGES)
+def test_wire_examples_are_where_they_are_read(block: Block) -> None:
+    """Only docs/protocol.md has them: the tests of the wire, in both languages, compare them to the byte."""
+    assert block.page.name == "protocol.md"
+    assert wire_examples.examples(block.language)
 
 
 PAGES_WITH_PYTHON: Final = sorted({block.page for block in RUN if block.language == "python"})

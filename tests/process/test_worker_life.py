@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
+import msgspec
 import pytest
 
-from tests.protocol.scripted_daemon import ROOT, ScriptedDaemon, is_alive, wait_until
+from tests.packing import frame, packed_message
+from tests.protocol.scripted_daemon import (
+    IMPORTS,
+    LONG_SECONDS,
+    ROOT,
+    WIRES,
+    ScriptedDaemon,
+    WireName,
+    is_alive,
+    record,
+    wait_until,
+)
 
 IDLE = "class Processor(RecordProcessor):\n    def on_insert(self, record): pass\n"
+on_both_wires = pytest.mark.parametrize("wire", WIRES)
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own tie is Linux's")
 
 
+@on_both_wires
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_are_the_launchers(number: signal.Signals, tmp_path: Path) -> None:
+def test_signals_are_the_launchers(number: signal.Signals, wire: WireName, tmp_path: Path) -> None:
     """Neither an idle worker nor a handler in the middle of a record notices."""
     source = """
 class Processor(RecordProcessor):
@@ -28,7 +46,7 @@ class Processor(RecordProcessor):
         time.sleep(0.5)
         print("end", flush=True)
 """
-    with ScriptedDaemon(tmp_path, source) as daemon:
+    with ScriptedDaemon(tmp_path, source, wire=wire) as daemon:
         daemon.initialize()
         daemon.process.send_signal(number)
         daemon.send_batch(1)
@@ -39,8 +57,9 @@ class Processor(RecordProcessor):
         assert daemon.logs() == []
 
 
+@on_both_wires
 @pytest.mark.parametrize("way", ["subprocess", "fork"])
-def test_the_users_own_processes_can_be_terminated(way: str, tmp_path: Path) -> None:
+def test_the_users_own_processes_can_be_terminated(way: str, wire: WireName, tmp_path: Path) -> None:
     """What the worker does with signals is not passed on."""
     ways = {
         "subprocess": "child = subprocess.Popen(['sleep', '1000']); child.terminate(); print(child.wait())",
@@ -48,15 +67,16 @@ def test_the_users_own_processes_can_be_terminated(way: str, tmp_path: Path) -> 
         "        child.start(); child.terminate(); child.join(); print(child.exitcode)",
     }
     source = f"class Processor(RecordProcessor):\n    def on_insert(self, record):\n        {ways[way]}\n"
-    with ScriptedDaemon(tmp_path, source) as daemon:
+    with ScriptedDaemon(tmp_path, source, wire=wire) as daemon:
         daemon.initialize()
         daemon.send_batch(1)
         daemon.expect_acknowledge(1)
         wait_until(lambda: daemon.printed() == ["-15"])
 
 
+@on_both_wires
 @pytest.mark.parametrize("way", ["subprocess", "fork"])
-def test_a_grandchild_does_not_hide_a_death(way: str, tmp_path: Path) -> None:
+def test_a_grandchild_does_not_hide_a_death(way: str, wire: WireName, tmp_path: Path) -> None:
     """When the worker is killed, its end of the pipe closes, whatever it has started."""
     ways = {
         "subprocess": "child = subprocess.Popen(['sleep', '1000'])",
@@ -70,7 +90,7 @@ class Processor(RecordProcessor):
         print(child.pid, flush=True)
     def on_insert(self, record): pass
 """
-    with ScriptedDaemon(tmp_path, source) as daemon:
+    with ScriptedDaemon(tmp_path, source, wire=wire) as daemon:
         daemon.initialize()
         grandchild = int(daemon.printed()[0])
         try:
@@ -81,7 +101,8 @@ class Processor(RecordProcessor):
             os.kill(grandchild, signal.SIGKILL)
 
 
-def test_killed_in_a_batch_nothing_is_acknowledged(tmp_path: Path) -> None:
+@on_both_wires
+def test_killed_in_a_batch_nothing_is_acknowledged(wire: WireName, tmp_path: Path) -> None:
     """What the worker said before its death is only what was handled."""
     source = """
 class Processor(RecordProcessor):
@@ -89,12 +110,96 @@ class Processor(RecordProcessor):
         if record.sequence_number == "3":
             os.kill(os.getpid(), signal.SIGKILL)
 """
-    with ScriptedDaemon(tmp_path, source) as daemon:
+    with ScriptedDaemon(tmp_path, source, wire=wire) as daemon:
         daemon.initialize()
         daemon.send_batch(1)
         daemon.expect_acknowledge(1)
         daemon.send_batch(3)
         daemon.expect_exit(-signal.SIGKILL)
+
+
+# --- A worker that is forked ---
+
+NURSERY = """
+import os, sys
+from app import Processor
+from record_processor.pipeline.retry import Backoff
+from record_processor.worker import loop, output, shard
+output.log_to_daemon("info")
+assignment = shard.parse_assignment(sys.stdin.buffer.readline())
+modules = {*sys.modules}
+pid = os.fork()
+if pid == 0:
+    status = shard.run_shard(assignment, Processor, loop.Options(Backoff(0.1, 1.0)))
+    print("imported", sorted({*sys.modules} - modules), flush=True)
+    os._exit(status)
+print("pid", pid, flush=True)
+_, status = os.waitpid(pid, 0)
+print("status", os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+class Nursery:
+    """A process with the user's class, and its child that talks to the test over a socket."""
+
+    def __init__(self, folder: Path, source: str) -> None:
+        self.folder = tempfile.mkdtemp(prefix="rp-")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(f"{self.folder}/s")
+        listener.listen()
+        listener.settimeout(LONG_SECONDS)
+        (folder / "app.py").write_text(IMPORTS + source, encoding="utf-8")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", NURSERY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{folder}"},
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.stdout = self.process.stdout
+        line = {"socket": f"{self.folder}/s", "token": "t", "worker": 5, "shard": "shardId-1"}
+        self.process.stdin.write(json.dumps(line) + "\n")
+        self.process.stdin.close()
+        self.connection, _ = listener.accept()
+        self.connection.settimeout(LONG_SECONDS)
+        listener.close()
+
+    def send(self, **message: object) -> None:
+        self.connection.sendall(frame(packed_message(message)))
+
+    def receive(self) -> object:
+        length = int.from_bytes(self.connection.recv(4, socket.MSG_WAITALL), "big")
+        return msgspec.msgpack.decode(self.connection.recv(length, socket.MSG_WAITALL))
+
+    def printed(self) -> list[str]:
+        return self.stdout.read().splitlines()
+
+    def close(self) -> None:
+        self.connection.close()
+        self.process.kill()
+        self.process.wait()
+        self.stdout.close()
+        shutil.rmtree(self.folder)
+
+
+@pytest.mark.parametrize(("ending", "status"), [("shardEnded", 0), ("canary", 1)])
+def test_a_worker_that_is_forked(ending: str, status: int, tmp_path: Path) -> None:
+    """It says who it is, works like any other, and imports nothing any more."""
+    nursery = Nursery(tmp_path, IDLE)
+    try:
+        hello = nursery.receive()
+        nursery.send(action="initialize", shardId="shardId-1")
+        assert nursery.receive() == {"action": "status", "responseFor": "initialize"}
+        nursery.send(action="processRecords", records=[record(1), record(2)])
+        assert nursery.receive() == {"action": "acknowledge", "sequenceNumber": "2"}
+        nursery.send(action=ending)
+        pid, *rest = sorted(nursery.printed(), key=lambda line: line.split()[0] != "pid")
+        assert hello == {"action": "hello", "token": "t", "worker": 5, "pid": int(pid.split()[1])}
+        assert rest == ["imported []", f"status {status}"]
+    finally:
+        nursery.close()
 
 
 # --- The tie to the parent ---

@@ -31,21 +31,18 @@ Written = Callable[[Mapping[str, Any]], bytes]
 @both
 def test_every_message_is_understood(parse: Parse, written: Written) -> None:
     """Every message of the daemon; what the worker does not need is ignored."""
-    parsed = [
-        parse(written(message))
-        for message in (
-            {"action": "initialize", "shardId": "shardId-1", "sequenceNumber": "LATEST", "new": [1, {}]},
-            {"action": "initialize", "shardId": "s", "deadlineNanos": 5, "fencingToken": 7, "workerId": "w"},
-            {"action": "processRecords", "millisBehindLatest": None, "records": []},
-            {"action": "checkpoint", "sequenceNumber": "1", "subSequenceNumber": 0, "error": None},
-            {"action": "checkpoint", "sequenceNumber": None, "error": "ThrottlingException"},
-            {"action": "lease", "deadlineNanos": 2**62, "fencingToken": 2**62},
-            {"action": "leaseLost"},
-            {"action": "shardEnded"},
-            {"action": "shutdownRequested"},
-        )
+    said: list[dict[str, Any]] = [
+        {"action": "initialize", "shardId": "shardId-1", "sequenceNumber": "LATEST", "new": [1, {}]},
+        {"action": "initialize", "shardId": "s", "deadlineNanos": 5, "fencingToken": 7, "workerId": "w"},
+        {"action": "processRecords", "millisBehindLatest": None, "records": []},
+        {"action": "checkpoint", "sequenceNumber": "1", "subSequenceNumber": 0, "error": None},
+        {"action": "checkpoint", "sequenceNumber": None, "error": "ThrottlingException"},
+        {"action": "lease", "deadlineNanos": 2**62, "fencingToken": 2**62},
+        {"action": "leaseLost"},
+        {"action": "shardEnded"},
+        {"action": "shutdownRequested"},
     ]
-    assert parsed == [
+    assert [parse(written(message)) for message in said] == [
         messages.Initialize("shardId-1"),
         messages.Initialize("s", worker_id="w", deadline_nanos=5, fencing_token=7),
         messages.ProcessRecords([]),
@@ -129,14 +126,27 @@ LINES = [
             "null",
             "{}",
             '{"sequenceNumber":1,"data":""}',
-            '{"sequenceNumber":"x","data":"e30="}',
+            '{"sequenceNumber":"x","data":"eyJkeW5hbW9kYiI6e319"}',
             '{"sequenceNumber":"1"}',
             '{"sequenceNumber":"1","data":"canary!"}',
             '{"sequenceNumber":"1","data":"Y2FuYXJ5"}',
-            '{"sequenceNumber":"٣","data":"e30="}',
-            '{"sequenceNumber":"' + "1" * 101 + '","data":"e30="}',
+            '{"sequenceNumber":"٣","data":"eyJkeW5hbW9kYiI6e319"}',
+            '{"sequenceNumber":"' + "1" * 101 + '","data":"eyJkeW5hbW9kYiI6e319"}',
         )
     ),
+]
+HOSTILE_RECORDS: list[object] = [
+    None,
+    {},
+    [],
+    ["1"] * 12,
+    [1, *[None] * 12],
+    ["", *[None] * 12],
+    ["canary", *[None] * 12],
+    ["٣", *[None] * 12],
+    ["1" * 101, *[None] * 12],
+    ["1", None, None, "canary", *[None] * 9],
+    ["1", *[None] * 8, "canary", *[None] * 3],
 ]
 FRAMES: list[object] = [
     "canary",
@@ -148,22 +158,7 @@ FRAMES: list[object] = [
     {"action": "initialize", "shardId": ""},
     {"action": "initialize", "shardId": "s", "deadlineNanos": "canary"},
     {"action": "checkpoint", "error": ["canary"]},
-    *(
-        {"action": "processRecords", "records": [inner]}
-        for inner in (
-            None,
-            {},
-            [],
-            ["1"] * 12,
-            [1, *[None] * 12],
-            ["", *[None] * 12],
-            ["canary", *[None] * 12],
-            ["٣", *[None] * 12],
-            ["1" * 101, *[None] * 12],
-            ["1", None, None, "canary", *[None] * 9],
-            ["1", *[None] * 8, "canary", *[None] * 3],
-        )
-    ),
+    *({"action": "processRecords", "records": [broken]} for broken in HOSTILE_RECORDS),
 ]
 
 
@@ -214,3 +209,15 @@ def test_no_bytes_raise_anything_else(parse: Parse, data: bytes) -> None:
     """Whatever the bytes are."""
     with suppress(ProtocolError):
         parse(data)
+
+
+@both
+@pytest.mark.parametrize("number", ["x", "", "٣", "²", "+1", "1_0", " 1", "1\n", "1" * 101])
+def test_sequence_numbers_are_digits(parse: Parse, written: Written, number: str) -> None:
+    """One to a hundred of them, in every record of a batch."""
+    events = [record(1), record(2), record(3)]
+    events[1]["dynamodb"]["SequenceNumber"] = number
+    with pytest.raises(ProtocolError, match=r"hundred digits|Expected `str` of length"):
+        parse(written({"action": "processRecords", "records": events}))
+    events[1]["dynamodb"]["SequenceNumber"] = "1" * 100
+    parse(written({"action": "processRecords", "records": events}))

@@ -222,7 +222,8 @@ def test_a_time_that_is_none() -> None:
 
 def test_an_event_needs_a_sequence_number() -> None:
     """An event made by hand without a sequence number is refused at once."""
-    for event in ({"dynamodb": {}}, {"dynamodb": []}, {}):
+    events: list[dict[str, Any]] = [{"dynamodb": {}}, {"dynamodb": []}, {}]
+    for event in events:
         with pytest.raises(DecodeError, match=r"this event has no dynamodb.SequenceNumber"):
             Record.from_event(event, SOURCE)
 

@@ -179,6 +179,10 @@ def _packed(value: object) -> bytes:
     return msgspec.msgpack.encode({"attribute": value})
 
 
+def _packed_sets(code: int, *contents: object) -> list[bytes]:
+    return [_packed(Ext(code, msgspec.msgpack.encode(content))) for content in contents]
+
+
 HOSTILE_IMAGES: list[bytes] = [
     b"",
     b"\xc1",
@@ -193,12 +197,9 @@ HOSTILE_IMAGES: list[bytes] = [
     *(_packed(Ext(1, text.encode())) for text in ("", CANARY, "NaN", "1_0", " 1", "٣", "1E9999", "9" * 5000)),
     _packed(Ext(1, b"\xff")),
     *(_packed(Ext(code, CANARY.encode())) for code in (0, 2, 3, 4, 5, -2, 127)),
-    *(_packed(Ext(2, msgspec.msgpack.encode(members))) for members in (CANARY, [1], [b"x"], [None], {})),
-    *(
-        _packed(Ext(3, msgspec.msgpack.encode(members)))
-        for members in (CANARY, [CANARY], [1.5], [True], [Ext(2, b"\x90")], [Ext(1, CANARY.encode())])
-    ),
-    *(_packed(Ext(4, msgspec.msgpack.encode(members))) for members in (CANARY, [CANARY], [1], [[b"x"]])),
+    *_packed_sets(2, CANARY, [1], [b"x"], [None], {}),
+    *_packed_sets(3, CANARY, [CANARY], [1.5], [True], [Ext(2, b"\x90")], [Ext(1, CANARY.encode())]),
+    *_packed_sets(4, CANARY, [CANARY], [1], [[b"x"]]),
     b"\x81\xa1a\x81\xc7\x03\x02\x91\xa1x\x01",  # a set as a name
     b"\x81\xa1a" + b"\x91" * 100_000 + b"\x01",
     b"\x81\xa1a" + b"\x81\xa1a" * 100_000 + b"\x01",
