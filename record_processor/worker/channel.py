@@ -70,7 +70,7 @@ class Channel(ABC):
             raise _closed_here(error) from None
 
     def close(self) -> None:
-        """Close the file descriptors. In a forked child they may soon be another file's, so they are forgotten."""
+        """Close the file descriptors, and forget them: they may soon be another file's."""
         for fd in {self._read_fd, self._write_fd}:
             with suppress(OSError):  # somebody in this process was faster
                 os.close(fd)

@@ -12,7 +12,6 @@ import pytest
 from record_processor.testing import DynamoDBLocal
 from tests.local.application import Application, MakeApplication
 
-
 ON_BOTH_TRANSPORTS = ("test_main_job", "test_failures", "test_faults", "test_streams", "test_values")
 """The modules whose tests run on each wire."""
 

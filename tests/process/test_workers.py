@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -160,9 +161,8 @@ class Processor(RecordProcessor):
         assert host.why_not_fork is None
         for number in (1, 2):
             host.start(number, f"shardId-{number}").initialize()
-            host.until(
-                lambda number=number: host.log.printed(f"shardId-{number}") == ["EndpointConnectionError"]
-            )
+            host.until(partial(host.log.printed, f"shardId-{number}"))
+            assert host.log.printed(f"shardId-{number}") == ["EndpointConnectionError"]
 
 
 def test_a_failed_import_is_one_line_and_the_users_traceback(tmp_path: Path) -> None:
@@ -258,11 +258,12 @@ def test_a_worker_that_is_not_this_processs_child_yet_has_not_ended() -> None:
     ended: dict[int, str] = {}
 
     class Forked:
-        told = [workers.Started(workers.Assignment("path", TOKEN, 1, "shardId-1"), os.getppid())]
+        def __init__(self) -> None:
+            self.told = [workers.Started(workers.Assignment("path", TOKEN, 1, "shardId-1"), os.getppid())]
 
         def outcomes(self) -> Iterator[workers.Started | workers.NotStarted]:
-            yield from self.told
-            self.told = []
+            while self.told:
+                yield self.told.pop()
 
         def seconds_until_due(self) -> float | None:
             return None
