@@ -34,8 +34,8 @@ class Checkpointer(Protocol):
         ThrottlingError, DependencyError, InvalidStateError, or CheckpointError itself when `record` lies
         beyond what was handed out.
 
-        Even if storing it failed, the daemon takes what was declared done as done: a worker that replaces
-        this one does not get it again.
+        Even if storing failed, the daemon takes as done what was declared so: a worker that replaces this one
+        does not get it again.
         """
 
 

@@ -20,8 +20,11 @@ from record_processor.errors import DecodeError
 Value: TypeAlias = Any
 """`str`, `int`, `Decimal`, `bytes`, `bool`, `None`, `list`, `dict`, or `set` of `str`, numbers or `bytes`."""
 
-UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What reading bytes raises that are not as they should be; ValueError is also Python's for bad UTF-8."""
+UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
+"""What reading bytes raises that are not as they should be.
+
+ValueError is Python's for bad UTF-8, TypeError msgspec 0.19's for a map that has a set as a name.
+"""
 
 _WHOLE: Final = re.compile(r"-?[0-9]+")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")

@@ -16,6 +16,7 @@ import msgspec
 
 from record_processor.errors import ProtocolError
 from record_processor.processor import RecordProcessor
+from record_processor.values import UNREADABLE
 from record_processor.worker import loop, messages
 from record_processor.worker.channel import DaemonGoneError, FrameChannel
 from record_processor.worker.conversation import Conversation
@@ -99,7 +100,7 @@ def run_over(
 def _assignment(line: bytes) -> Assignment | None:
     try:
         return msgspec.json.decode(line, type=Assignment)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except UNREADABLE:
         return None
 
 
