@@ -41,7 +41,7 @@ def test_a_handler_that_raises_is_called_again_until_it_returns(
     handled = app.history.handled()
     assert {entry.key[:1] for entry in handled} == {"a"}
     assert len(handled) == before.total
-    assert app.leases()[0]["checkpoint"] == handled[-1].sequence_number
+    wait_until(lambda: app.leases()[0]["checkpoint"] == handled[-1].sequence_number, 20, "the checkpoint")
     assert any("handlers.py" in entry.get("exception", "") for entry in app.lines("attempt 1 failed"))
     (app.folder / "mended").touch()
     app.wait_until_handled(before.total + 1 + behind.total)

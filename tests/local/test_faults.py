@@ -32,7 +32,7 @@ def test_throttled_calls_are_repeated_until_they_succeed(
     wait_until(lambda: reads.hits == 12, 60, "throttled reads")
     checkpoints = fault_proxy.fail("UpdateItem", "ThrottlingException", table=app.name)
     app.wait_until_handled(written.total)
-    app.wait_for_line("checkpoint at")
+    app.wait_for_line("; it is tried again", level="WARNING")
     assert checkpoints.hits > 0
     checkpoints.remove()
     last = app.history.handled()[-1].sequence_number

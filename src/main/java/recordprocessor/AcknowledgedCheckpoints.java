@@ -63,27 +63,28 @@ final class AcknowledgedCheckpoints {
     }
 
     private void once() {
+        SequenceNumber number = unacknowledged.acknowledged();
         Throwable failure = null;
         try {
             if (isAnythingNew() && !heldBack.getAsBoolean()) {
-                failure = checkpoints.tryOnce(unacknowledged.acknowledged());
+                failure = checkpoints.tryOnce(number);
             }
         } finally {
             synchronized (this) {
                 running = false;
                 lastNanos = System.nanoTime();
-                note(failure);
+                note(number, failure);
             }
         }
         // For what was acknowledged meanwhile.
         startIfDue(false);
     }
 
-    private void note(Throwable failure) {
+    private void note(SequenceNumber number, Throwable failure) {
         if (failure == null && failing) {
-            log.info("checkpoints work again");
+            log.info("checkpoint at {} stored", number);
         } else if (failure != null && !failing && !(failure instanceof ShutdownException)) {
-            log.warn("a checkpoint failed: {}; it is tried again", Errors.oneLine(failure));
+            log.warn("checkpoint at {} failed: {}; it is tried again", number, Errors.oneLine(failure));
         }
         failing = failure != null;
         wholeBatch |= failing;
