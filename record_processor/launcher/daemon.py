@@ -43,7 +43,6 @@ class Daemon:
         """Whether it has said that it runs."""
         self._log = log
         self._start_worker = start_worker
-        self._telling = threading.Lock()
         self._held: LogLine | None = None
         self._settled = False
         self._process = _start(command, environment)

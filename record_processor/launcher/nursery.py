@@ -157,6 +157,8 @@ class Forker:
                 f"the nursery did not fork within {_FORK_SECONDS:g} s: killed, and started again"
             )
             self.nursery.end()
+            for message in self.nursery.messages():  # a worker that nobody knew, nobody could end
+                yield from self._hear(message)
             self._plan_next()
 
     def seconds_until_due(self) -> float | None:

@@ -44,6 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     tether.ignore_signals()
     tether.tie_to_parent(launcher_pid)
     tether.name_process("rp-nursery")
+    output.print_line_by_line()
     output.log_to_daemon(options.log_level)
     add_paths(options.path)
     with socket.socket(fileno=options.control) as control:

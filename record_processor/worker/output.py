@@ -37,10 +37,15 @@ def take_over_streams() -> tuple[int, int]:
     os.dup2(empty, 0)
     os.close(empty)
     os.dup2(2, 1)
+    print_line_by_line()
+    return protocol[0], protocol[1]
+
+
+def print_line_by_line() -> None:
+    """Let what is printed be in the log with the end of its line, whatever characters it holds."""
     sys.stdout = open(  # noqa: SIM115  # stays open as long as the process
         1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
     )
-    return protocol[0], protocol[1]
 
 
 def log_to_daemon(level: str) -> None:

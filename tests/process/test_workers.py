@@ -25,7 +25,7 @@ def test_a_worker_says_who_it_is_and_is_this_processs_child(spawn: bool, tmp_pat
     source = """
 class Processor(RecordProcessor):
     def setup(self, context):
-        print(os.getppid(), os.getsid(0) == os.getpid(), sys.stdin.read(), os.getcwd(), flush=True)
+        print(os.getppid(), os.getsid(0) == os.getpid(), sys.stdin.read(), os.getcwd())
         logging.getLogger("mine").warning("ready: %s", context.shard_id)
     def on_insert(self, record): pass
 """
