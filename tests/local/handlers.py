@@ -258,3 +258,11 @@ class Hostile(RecordProcessor):
         lock = threading.Lock()
         lock.acquire()
         return lock.acquire()
+
+
+class Slow(RecordProcessor):
+    """Takes a while for each change."""
+
+    def process_record(self, record: Record) -> None:
+        time.sleep(0.05)
+        write_down(record)

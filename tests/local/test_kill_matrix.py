@@ -186,3 +186,30 @@ def all_dead(pids: Sequence[int]) -> bool:
 def is_dead(pid: int) -> bool:
     """Whether a process is gone."""
     return not is_alive(pid)
+
+
+def test_past_the_deadline_of_its_lease_a_worker_hands_out_nothing(
+    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
+) -> None:
+    """While the daemon is stopped, and another host may have the shard, the worker stops by itself."""
+    table = stream_table()
+    app = application(sourceTable=table.name, processor="handlers:Slow", failoverTimeMillis=2000)
+    written = write_changes(dynamodb_local.client(), table.name, 200, seed=1, keys=10)
+    app.start()
+    app.wait_until_handled(10)
+    with app.disruption("jvm stopped"):
+        jvm = app.daemon_pid()
+        kill(jvm, signal.SIGSTOP)
+        stopped_at = time.monotonic()
+        try:
+            time.sleep(5)  # more than twice as long as the lease lasts: that is what is tested
+            past_deadline = [
+                entry for entry in app.history.handled() if entry.monotonic_seconds > stopped_at + 2.5
+            ]
+            assert past_deadline == []
+            assert len(app.history.handled()) < written.total
+        finally:
+            kill(jvm, signal.SIGCONT)
+        app.wait_until_handled(written.total)
+    assert app.drain() == 0
+    app.check(written.per_key)
