@@ -71,6 +71,8 @@ def _load(control: socket.socket, name: str) -> type[RecordProcessor]:
 
 def why_not_fork(own_socket: int) -> str | None:
     """Return what makes a fork of this process unsafe, None if nothing does. Linux only."""
+    if not _TASKS.is_dir():
+        return "left nothing to look at, since /proc is not there"
     if len(list(_TASKS.iterdir())) > 1:
         names = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
         return f"started a thread, {', '.join(names) or 'in C'}"
