@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from record_processor.launcher.workers import Starter, Workers, become_subreaper
 from tests.protocol.scripted_daemon import IMPORTS, LONG_SECONDS, ROOT
 
 TOKEN = "a secret"
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 class Lines:
@@ -119,7 +121,7 @@ class Host:
             stack.callback(logs.close, 1.0)
             self.starter = self._starter(logs, stack)
             self.workers = Workers(self.starter, self.path, self.signals)
-            stack.callback(self.workers.end_all)
+            stack.callback(self._end_workers)
             self.workers.serve(TOKEN, self.ended.__setitem__)
             self._stack = stack.pop_all()
         return self
@@ -161,12 +163,17 @@ class Host:
         assert self.starter.nursery
         return self.starter.nursery.pid
 
+    def _end_workers(self) -> None:
+        self.workers.end_all()
+        self.until(lambda: not self.workers.pids())
+
     def _starter(self, logs: WorkerLogs, stack: ExitStack) -> Starter:
         command = [sys.executable, "-m", "record_processor.worker", *self._options]
         environment = {**daemon_environment(), "PYTHONPATH": str(ROOT)}
         if self._is_spawning:
             return Spawner(command, environment, logs)
         assert become_subreaper()
+        stack.callback(_be_no_subreaper)  # the orphans of other tests are not this process's
         start = partial(NurseryProcess, nursery_command(command), environment, logs, self.signals.wake)
         forker = Forker(start, logs, self.log)  # type: ignore[arg-type]
         stack.callback(forker.close)
@@ -185,15 +192,11 @@ class _closing:  # noqa: N801  # as contextlib's
         self._connection.close()
 
 
+def _be_no_subreaper() -> None:
+    """Undo `become_subreaper`."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
     """Send a signal."""
     os.kill(pid, number)
-
-
-def children_of(pid: int) -> Iterator[int]:
-    """Yield the process ids of a process's children."""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            with suppress(FileNotFoundError, ProcessLookupError):
-                if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
-                    yield int(folder.name)
