@@ -209,15 +209,20 @@ class WorkerSocketTest {
             send(channel, acknowledge("101"));
         }
         Fakes.await("all", () -> messages.size() == 1000);
-        ByteBuffer heard = ByteBuffer.allocate(event.length);
-        while (heard.hasRemaining()) {
-            channel.read(heard);
-        }
-        heard = ByteBuffer.allocate(1024);
-        while (sending.isAlive()) {
-            channel.read(heard.clear());
-        }
+        int length = read(channel, 4).getInt();
+        assertTrue(length > event.length);
+        read(channel, length);
+        sending.join(20_000);
+        assertFalse(sending.isAlive());
         assertEquals(null, failure.get());
+    }
+
+    private static ByteBuffer read(SocketChannel channel, int length) throws IOException {
+        ByteBuffer heard = ByteBuffer.allocate(length);
+        while (heard.hasRemaining()) {
+            assertTrue(channel.read(heard) >= 0, "the connection ended");
+        }
+        return heard.flip();
     }
 
     @Test
