@@ -12,16 +12,15 @@ from collections.abc import Sequence
 
 from record_processor.errors import ConfigurationError, ExitCode, ProtocolError
 from record_processor.processor import RecordProcessor
-from record_processor.worker import loop, messages, output, tether
+from record_processor.worker import messages, output, tether
 from record_processor.worker.channel import DaemonGoneError, LineChannel
 from record_processor.worker.conversation import Conversation
 from record_processor.worker.load import add_paths, load
 from record_processor.worker.options import WorkerOptions, parse
-from record_processor.worker.shard import Assignment, parse_assignment, run_over, run_shard
-from record_processor.worker.tracebacks import has_user_frames, user_traceback
+from record_processor.worker.shard import REPLACE_ME, Assignment, parse_assignment, run_over, run_shard
+from record_processor.worker.tracebacks import users_part_of
 
 _log = logging.getLogger("record_processor")
-_REPLACE_ME = 1
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -43,8 +42,7 @@ def _check(name: str) -> int:
     try:
         load(name)
     except ConfigurationError as error:
-        if error.__cause__ is not None and has_user_frames(error.__cause__):
-            print(user_traceback(error.__cause__), end="", file=sys.stderr)
+        print(users_part_of(error), end="", file=sys.stderr)
         print(error, file=sys.stderr)
         return ExitCode.USAGE
     return 0
@@ -54,16 +52,16 @@ def _work_on(streams: LineChannel, options: WorkerOptions) -> int:
     processor = _load_or_log(options.processor)
     if processor is None:
         return ExitCode.USAGE
-    return run_over(Conversation(streams, messages.LINES), processor, loop.Options(options.backoff()))
+    return run_over(Conversation(streams, messages.LINES), processor, options.for_loop())
 
 
 def _work_on_socket(streams: LineChannel, options: WorkerOptions) -> int:
     assignment = _read_assignment(streams)
     if assignment is None:
-        return _REPLACE_ME
+        return REPLACE_ME
     tether.name_process(assignment.process_name())
     processor = _load_or_log(options.processor)  # before the daemon hears of us: it waits for each step
-    return run_shard(assignment, processor, loop.Options(options.backoff())) if processor else ExitCode.USAGE
+    return run_shard(assignment, processor, options.for_loop()) if processor else ExitCode.USAGE
 
 
 def _read_assignment(streams: LineChannel) -> Assignment | None:

@@ -26,10 +26,10 @@ from typing import Final
 
 from record_processor.errors import ConfigurationError, ExitCode
 from record_processor.processor import RecordProcessor
-from record_processor.worker import loop, output, shard, tether
+from record_processor.worker import output, shard, tether
 from record_processor.worker.load import add_paths, load
 from record_processor.worker.options import parse
-from record_processor.worker.tracebacks import has_user_frames, user_traceback
+from record_processor.worker.tracebacks import users_part_of
 
 _LONGEST_MESSAGE_BYTES: Final = 65_536
 _TASKS: Final = Path("/proc/self/task")
@@ -55,16 +55,14 @@ def main(arguments: Sequence[str]) -> None:
         _tell(control, {"ready": True})
         assignment = _fork_workers(control, launcher_pid)
     # From here on this is a worker.
-    output.finish(shard.run_shard(assignment, processor, loop.Options(options.backoff())))
+    output.finish(shard.run_shard(assignment, processor, options.for_loop()))
 
 
 def _load(control: socket.socket, name: str) -> type[RecordProcessor]:
     try:
         return load(name)
     except ConfigurationError as error:
-        cause = error.__cause__
-        traceback = user_traceback(cause) if cause is not None and has_user_frames(cause) else ""
-        _tell(control, {"failed": str(error), "traceback": traceback})
+        _tell(control, {"failed": str(error), "traceback": users_part_of(error)})
         output.end_at_once(ExitCode.USAGE)
         raise
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from record_processor.pipeline.retry import Backoff
+from record_processor.worker import loop
 
 
 @dataclass
@@ -22,9 +23,11 @@ class WorkerOptions(argparse.Namespace):
     retry_backoff_millis: int = 100
     maximum_retry_backoff_millis: int = 30_000
 
-    def backoff(self) -> Backoff:
-        """Return the pauses before a record whose handler raised is handed out again."""
-        return Backoff(self.retry_backoff_millis / 1000, self.maximum_retry_backoff_millis / 1000)
+    def for_loop(self) -> loop.Options:
+        """Return what the loop must know."""
+        return loop.Options(
+            Backoff(self.retry_backoff_millis / 1000, self.maximum_retry_backoff_millis / 1000)
+        )
 
 
 def parse(arguments: Sequence[str]) -> WorkerOptions:

@@ -24,7 +24,8 @@ from record_processor.worker.messages import Hello
 from record_processor.worker.output import FIRST_PRIVATE_FD
 
 _log = logging.getLogger("record_processor")
-_REPLACE_ME: Final = 1
+REPLACE_ME: Final = 1
+"""The exit status of a worker that is to be replaced."""
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -65,7 +66,7 @@ def run_shard(
         _log.error(
             "%s: cannot connect to %s: %s", assignment.shard, assignment.socket, error.strerror or error
         )
-        return _REPLACE_ME
+        return REPLACE_ME
     hello = Hello(assignment.token, assignment.worker, os.getpid())
     return run_over(Conversation(channel, messages.FRAMES), make_processor, options, hello)
 
@@ -94,7 +95,7 @@ def run_over(
         pass  # it is logged
     else:
         return 0
-    return _REPLACE_ME
+    return REPLACE_ME
 
 
 def _assignment(line: bytes) -> Assignment | None:

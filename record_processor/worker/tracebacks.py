@@ -21,6 +21,12 @@ def user_traceback(error: BaseException) -> str:
     return "".join(summary.format())
 
 
+def users_part_of(error: BaseException) -> str:
+    """Format what caused an error of ours, if the user's own code took part in that; else nothing."""
+    cause = error.__cause__
+    return user_traceback(cause) if cause is not None and has_user_frames(cause) else ""
+
+
 def has_user_frames(error: BaseException) -> bool:
     """Whether the user's own code took part in it."""
     return bool(_user_frames(TracebackException.from_exception(error).stack)) or isinstance(
