@@ -13,14 +13,16 @@ import record_processor
 ROOT = Path(record_processor.__file__).parent
 PACKAGE = ROOT.name
 
-SMALL = {"errors", "record", "values", "settings", "kcl_names", "properties_file"}
+SMALL = {"errors", "paths", "record", "values", "filters", "settings", "kcl_names", "properties_file"}
 MAY_IMPORT = {
     "errors": set[str](),
     "kcl_names": set[str](),
     "properties_file": set[str](),
-    "record": {"errors", "values"},
+    "paths": set[str](),
+    "record": {"errors", "paths", "values"},
     "values": {"errors"},
-    "settings": {"errors", "kcl_names", "properties_file"},
+    "filters": {"errors", "paths"},
+    "settings": {"errors", "filters", "paths", "kcl_names", "properties_file"},
     "settings_reference": {"settings", "kcl_names"},
     "processor": {"errors", "record"},
     "": {"errors", "record", "processor"},
