@@ -9,10 +9,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from record_processor.testing import DynamoDBLocal, wait_until
 from record_processor.testing.plugin import MakeStreamTable
 from tests.local.application import MakeApplication
+from tests.stream_records import Form, names, typed, values, written
 
 pytestmark = pytest.mark.local
 
@@ -42,6 +45,8 @@ VALUES: Final[dict[str, tuple[dict[str, Any], object]]] = {
     "list": ({"L": [{"N": "1"}, {"L": []}, {"M": {}}, {"NULL": True}]}, [1, [], {}, None]),
     "map": ({"M": {"ü": {"M": {"deep": {"L": [{"B": b"\x01"}]}}}}}, {"ü": {"deep": [b"\x01"]}}),
 }
+MOST_ITEM_BYTES: Final = 300_000
+"""Less than DynamoDB takes, since this counts characters."""
 VIEWS: Final = ("KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES")
 
 
@@ -115,6 +120,34 @@ def test_every_type_arrives_in_every_view_under_any_locale(
         created = datetime.fromisoformat(record["created"])
         assert abs((datetime.now(timezone.utc) - created).total_seconds()) < 3600
     assert seen == {(view, name) for view in VIEWS for name in expected}
+
+
+def test_whatever_is_written_arrives_as_it_was(
+    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
+) -> None:
+    """100 items that hypothesis makes up, through the running application; both of its ways to the worker."""
+    table, client = stream_table(), dynamodb_local.client()
+    items: list[dict[str, Any]] = []
+
+    @settings(max_examples=100, suppress_health_check=list(HealthCheck))
+    @given(st.dictionaries(names, values, max_size=5))
+    def write(item: dict[str, Any]) -> None:
+        item |= {"pk": str(len(items))}
+        wire = written(item, Form(binary=bytes))["M"]
+        assume(len(str(wire)) < MOST_ITEM_BYTES)
+        client.put_item(TableName=table.name, Item=wire)
+        items.append(item)
+
+    write()
+    app = application(sourceTable=table.name, processor="handlers:Dumps").start()
+    dump = app.folder / "dump.jsonl"
+    wait_until(
+        lambda: dump.exists() and dump.read_bytes().count(b"\n") >= len(items), 60, f"{len(items)} records"
+    )
+    assert app.drain() == 0
+    images = [value_of(json.loads(line)["new_image"]) for line in dump.read_text("utf-8").splitlines()]
+    by_key = {image["pk"]: image for image in images}
+    assert [typed(by_key[item["pk"]]) for item in items] == [typed(item) for item in items]
 
 
 def test_items_of_400_kb_arrive_with_both_images(
