@@ -6,21 +6,15 @@ images.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Annotated, Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from record_processor.errors import ConfigurationError, DecodeError
-from record_processor.values import UNREADABLE, JsonImage, Value, decode_image, reason
+from record_processor.change import Change, broken, change_from_event, event_from_change, read_image
+from record_processor.errors import ConfigurationError
+from record_processor.values import Value, decode_image
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-
-SequenceNumber: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-"""Decimal digits, which is for the wire's parser to check."""
 
 
 class UserIdentity(NamedTuple):
@@ -38,28 +32,6 @@ class RecordSource(NamedTuple):
     stream_arn: str
     table_name: str
     shard_id: str
-
-
-class Change(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a record holds, as it is on the socket: an array in this order. Its images are not decoded."""
-
-    sequence_number: SequenceNumber
-    event_id: str | None
-    event_name: str | None
-    keys: bytes | None
-    new_image: bytes | None
-    old_image: bytes | None
-    creation_millis: int | None
-    size_bytes: int | None
-    stream_view_type: str | None
-    user_identity: tuple[str | None, str | None] | None
-    event_version: str | None
-    event_source: str | None
-    aws_region: str | None
-
-    def __repr__(self) -> str:
-        """Show nothing of the record's content: a repr ends up in logs."""
-        return f"<Change {self.sequence_number}>"
 
 
 class Record:
@@ -82,17 +54,26 @@ class Record:
         self._fencing_token = fencing_token
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any], source: RecordSource, fencing_token: int = 0) -> Record:
-        """Make a record of its JSON (`eventName`, `dynamodb`, …; creation time in milliseconds), for tests.
+    def from_dynamodb_json(
+        cls, event: Mapping[str, Any], shard_id: str = "", fencing_token: int = 0
+    ) -> Record:
+        """Make a record of AWS's event, one of those that Lambda hands to a function, times in seconds.
 
-        Raises DecodeError if the event has no sequence number, or a field of a wrong type; a malformed image
-        is found at its first touch.
+        Its stream and table are those of `eventSourceARN`, or empty. Raises DecodeError if the event has no
+        sequence number or a field of a wrong type; a malformed image is found at its first touch.
+        The shape is that of https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html.
         """
-        section = event.get("dynamodb")
-        sequence_number = str(section.get("SequenceNumber") or "") if isinstance(section, Mapping) else ""
-        if not sequence_number:
-            raise DecodeError("this event has no dynamodb.SequenceNumber")
-        return cls(change_from_json(json.dumps(event).encode(), sequence_number), source, fencing_token)
+        change, stream_arn, table_name = change_from_event(event)
+        return cls(change, RecordSource(stream_arn, table_name, shard_id), fencing_token)
+
+    def to_dynamodb_json(self) -> dict[str, Any]:
+        """Return the record as AWS's event, which `from_dynamodb_json` reads and `json.dumps` takes.
+
+        Values are in DynamoDB's JSON, sets sorted; the time is in seconds, an integer when it is whole, else
+        a float; what the record does not have is left out. It is the record as it came, whatever a handler
+        did to its images. Raises DecodeError for a malformed image.
+        """
+        return event_from_change(self._change, self.stream_arn)
 
     def undecoded(self) -> Record:
         """Return the same record with nothing decoded: what a failed handler changed in it is gone."""
@@ -200,7 +181,7 @@ class Record:
         try:
             return None if millis is None else _EPOCH + timedelta(milliseconds=millis)
         except OverflowError:
-            raise _broken(self.sequence_number, "ApproximateCreationDateTime is out of range") from None
+            raise broken(self.sequence_number, "ApproximateCreationDateTime is out of range") from None
 
     @property
     def user_identity(self) -> UserIdentity | None:
@@ -241,81 +222,7 @@ class Record:
         return f"<Record {self.sequence_number} of {self.shard_id}, table {self.table_name}>"
 
     def _image(self, name: str, image: bytes | None) -> dict[str, Value] | None:
-        """Decode. Not to be called while an exception is handled, which would be in its error's context."""
-        if image is None:
-            return None
-        item = decode_image(image)
-        if isinstance(item, str):
-            raise _broken(self.sequence_number, f"{name}: {item}")
-        return item or None  # the adapter may write a missing image as an empty one
-
-
-def _broken(sequence_number: str, reason: str) -> DecodeError:
-    return DecodeError(f"record {sequence_number} cannot be decoded: {reason}")
-
-
-# --- A record's JSON ---
-
-
-class _Identity(msgspec.Struct, rename="camel"):
-    type: str | None = None
-    principal_id: str | None = None
-
-
-_NULL: Final = msgspec.Raw(b"null")
-
-
-class _StreamRecord(msgspec.Struct, rename="pascal"):
-    keys: msgspec.Raw = _NULL
-    new_image: msgspec.Raw = _NULL
-    old_image: msgspec.Raw = _NULL
-    approximate_creation_date_time: int | None = None
-    size_bytes: int | None = None
-    stream_view_type: str | None = None
-
-
-class _Event(msgspec.Struct, rename="camel"):
-    dynamodb: _StreamRecord
-    event_id: str | None = msgspec.field(default=None, name="eventID")
-    event_name: str | None = None
-    user_identity: _Identity | None = None
-    event_version: str | None = None
-    event_source: str | None = None
-    aws_region: str | None = None
-
-
-_EVENT: Final = msgspec.json.Decoder(_Event)
-
-
-def change_from_json(data: bytes, sequence_number: str) -> Change:
-    """Read a record's JSON, without its keys and images. Raises DecodeError, which quotes nothing of it."""
-    event = _event(data)
-    if isinstance(event, str):
-        raise _broken(sequence_number, event)
-    change, identity = event.dynamodb, event.user_identity
-    return Change(
-        sequence_number,
-        event.event_id,
-        event.event_name,
-        JsonImage(change.keys),
-        JsonImage(change.new_image),
-        JsonImage(change.old_image),
-        change.approximate_creation_date_time,
-        change.size_bytes,
-        change.stream_view_type,
-        (identity.type, identity.principal_id) if identity else None,
-        event.event_version,
-        event.event_source,
-        event.aws_region,
-    )
-
-
-def _event(data: bytes) -> _Event | str:
-    """Return what is in the JSON, or what is wrong with it."""
-    try:
-        return _EVENT.decode(data)
-    except UNREADABLE as error:
-        return f"its JSON: {reason(error)}"
+        return read_image(self._change, name, image, decode_image)
 
 
 def _is_same(old: Value, new: Value) -> bool:

@@ -228,8 +228,8 @@ class Processor(RecordProcessor):
     def process_record(self, record):
         if record.sequence_number == "2":
             self.try_it(2, record)
-            event = {"dynamodb": {"SequenceNumber": "3"}}
-            ahead = Record.from_event(event, record._source)
+            event = {**record.to_dynamodb_json(), "dynamodb": {"SequenceNumber": "3"}}
+            ahead = Record.from_dynamodb_json(event, record.shard_id)
             self.try_it(1, ahead)
         else:
             self.try_it(record.sequence_number, record)

@@ -18,14 +18,11 @@ from record_processor import (
     Record,
     ThrottlingError,
 )
-from record_processor.record import RecordSource
 from record_processor.worker.checkpointer import ShardCheckpointer
-
-SOURCE = RecordSource("", "orders", "shardId-1")
 
 
 def _record(number: int) -> Record:
-    return Record.from_event({"dynamodb": {"SequenceNumber": str(number)}}, SOURCE)
+    return Record.from_dynamodb_json({"dynamodb": {"SequenceNumber": str(number)}}, "shardId-1")
 
 
 class Daemon:
