@@ -169,7 +169,7 @@ def _checkpoints_by_hand(daemon: ScriptedDaemon) -> None:
         "1 stored",
         "2 ThrottlingError the checkpoint at 2 was not stored: ThrottlingException",
         (
-            "1 CheckpointError <Record 3 of shardId-1, table orders> was not handed out yet: a checkpoint "
+            "1 CheckpointError <Record INSERT 3 of shardId-1, table orders> was not handed out yet: a checkpoint "
             "cannot pass records that were not handled"
         ),
         "3 stored",

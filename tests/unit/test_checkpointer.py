@@ -171,7 +171,7 @@ def test_by_hand_never_beyond_what_was_handed_out() -> None:
     """A checkpoint cannot pass a record that nobody has seen."""
     daemon = Daemon()
     daemon.checkpointer.handing_out([_record(1)])
-    with pytest.raises(CheckpointError, match="Record 2 of shardId-1"):
+    with pytest.raises(CheckpointError, match="2 of shardId-1"):
         daemon.checkpointer.checkpoint(_record(2))
     assert daemon.heard == []
 
