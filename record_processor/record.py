@@ -6,21 +6,22 @@ images.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Annotated, Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from record_processor.errors import ConfigurationError, DecodeError
-from record_processor.values import UNREADABLE, JsonImage, Value, decode_image, reason
+from record_processor.change import Change, broken, change_from_event, event_from_change, read_image
+from record_processor.differences import ABSENT, differences, find
+from record_processor.errors import ConfigurationError
+from record_processor.paths import Path, parse, write
+from record_processor.values import Value, decode_image
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
-
-SequenceNumber: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-"""Decimal digits, which is for the wire's parser to check."""
+_WITH_BOTH: Final = ("NEW_AND_OLD_IMAGES",)
+"""The stream view types that carry both images; the others as named."""
+_WITH_NEW: Final = ("NEW_IMAGE", *_WITH_BOTH)
+_WITH_OLD: Final = ("OLD_IMAGE", *_WITH_BOTH)
 
 
 class UserIdentity(NamedTuple):
@@ -40,33 +41,15 @@ class RecordSource(NamedTuple):
     shard_id: str
 
 
-class Change(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a record holds, as it is on the socket: an array in this order. Its images are not decoded."""
-
-    sequence_number: SequenceNumber
-    event_id: str | None
-    event_name: str | None
-    keys: bytes | None
-    new_image: bytes | None
-    old_image: bytes | None
-    creation_millis: int | None
-    size_bytes: int | None
-    stream_view_type: str | None
-    user_identity: tuple[str | None, str | None] | None
-    event_version: str | None
-    event_source: str | None
-    aws_region: str | None
-
-    def __repr__(self) -> str:
-        """Show nothing of the record's content: a repr ends up in logs."""
-        return f"<Change {self.sequence_number}>"
-
-
 class Record:
     """One change of one item, as DynamoDB Streams describes it.
 
     Fields and their meaning are those of the DynamoDB Streams API's `Record` and `StreamRecord`. Attributes
-    are decoded at the first touch, and raise `DecodeError` for a shape that DynamoDB never sends.
+    are decoded at the first touch, and raise `DecodeError` for a shape that DynamoDB never sends. What the
+    stream's view type does not carry raises `ConfigurationError` when it is asked for.
+
+    Two records are equal if they are of one change, by their event id: one that is delivered again is found
+    in a set or dict. A record without one goes by its stream and sequence number.
     """
 
     __slots__ = ("_change", "_fencing_token", "_keys", "_new_image", "_old_image", "_source")
@@ -82,17 +65,26 @@ class Record:
         self._fencing_token = fencing_token
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any], source: RecordSource, fencing_token: int = 0) -> Record:
-        """Make a record of its JSON (`eventName`, `dynamodb`, …; creation time in milliseconds), for tests.
+    def from_dynamodb_json(
+        cls, event: Mapping[str, Any], shard_id: str = "", fencing_token: int = 0
+    ) -> Record:
+        """Make a record of AWS's event, one of those that Lambda hands to a function, times in seconds.
 
-        Raises DecodeError if the event has no sequence number, or a field of a wrong type; a malformed image
-        is found at its first touch.
+        Its stream and table are those of `eventSourceARN`, or empty. Raises DecodeError if the event has no
+        sequence number or a field of a wrong type; a malformed image is found at its first touch.
+        The shape is that of https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html.
         """
-        section = event.get("dynamodb")
-        sequence_number = str(section.get("SequenceNumber") or "") if isinstance(section, Mapping) else ""
-        if not sequence_number:
-            raise DecodeError("this event has no dynamodb.SequenceNumber")
-        return cls(change_from_json(json.dumps(event).encode(), sequence_number), source, fencing_token)
+        change, stream_arn, table_name = change_from_event(event)
+        return cls(change, RecordSource(stream_arn, table_name, shard_id), fencing_token)
+
+    def to_dynamodb_json(self) -> dict[str, Any]:
+        """Return the record as AWS's event, which `from_dynamodb_json` reads and `json.dumps` takes.
+
+        Values are in DynamoDB's JSON, sets sorted; the time is in seconds, an integer when it is whole, else
+        a float; what the record does not have is left out. It is the record as it came, whatever a handler
+        did to its images. Raises DecodeError for a malformed image.
+        """
+        return event_from_change(self._change, self.stream_arn)
 
     def undecoded(self) -> Record:
         """Return the same record with nothing decoded: what a failed handler changed in it is gone."""
@@ -160,28 +152,39 @@ class Record:
             return self._keys
         except AttributeError:
             pass
-        self._keys = self._image("Keys", self._change.keys) or {}
+        self._keys = read_image(self._change, "Keys", self._change.keys, decode_image) or {}
         return self._keys
 
     @property
+    def item(self) -> dict[str, Value]:
+        """The item as it is now: the new image, or for a REMOVE the old one.
+
+        Raises ConfigurationError if the stream does not carry it, DecodeError if it is missing all the same.
+        """
+        item = self._item("item")
+        if item is None:
+            raise broken(self.sequence_number, "it has no image")
+        return item
+
+    @property
     def new_image(self) -> dict[str, Value] | None:
-        """The item after the change; None when there is none or the stream does not carry it."""
-        try:
-            return self._new_image
-        except AttributeError:
-            pass
-        self._new_image = self._image("NewImage", self._change.new_image)
-        return self._new_image
+        """The item after the change; None for a REMOVE.
+
+        Raises ConfigurationError if the stream does not carry it.
+        """
+        if self._change.event_name != "REMOVE":
+            self._need("new_image", _WITH_NEW)
+        return self._new()
 
     @property
     def old_image(self) -> dict[str, Value] | None:
-        """The item before the change; None when there was none or the stream does not carry it."""
-        try:
-            return self._old_image
-        except AttributeError:
-            pass
-        self._old_image = self._image("OldImage", self._change.old_image)
-        return self._old_image
+        """The item before the change; None for an INSERT.
+
+        Raises ConfigurationError if the stream does not carry it.
+        """
+        if self._change.event_name != "INSERT":
+            self._need("old_image", _WITH_OLD)
+        return self._old()
 
     @property
     def size_bytes(self) -> int | None:
@@ -194,13 +197,17 @@ class Record:
         return self._change.stream_view_type
 
     @property
-    def approximate_creation_date_time(self) -> datetime | None:
-        """When the change was made, in UTC; DynamoDB rounds it to the second."""
+    def created_at(self) -> datetime | None:
+        """When the change was made, in UTC; DynamoDB rounds it to the second.
+
+        It is `ApproximateCreationDateTime`; None if the record has none. Raises DecodeError for a time that
+        `datetime` does not have.
+        """
         millis = self._change.creation_millis
         try:
             return None if millis is None else _EPOCH + timedelta(milliseconds=millis)
         except OverflowError:
-            raise _broken(self.sequence_number, "ApproximateCreationDateTime is out of range") from None
+            raise broken(self.sequence_number, "ApproximateCreationDateTime is out of range") from None
 
     @property
     def user_identity(self) -> UserIdentity | None:
@@ -216,114 +223,95 @@ class Record:
         """
         return self.event_name == "REMOVE" and self.user_identity == ("Service", "dynamodb.amazonaws.com")
 
-    def changes(self) -> dict[str, tuple[Value, Value]]:
-        """Return each top-level attribute that changed, with its old and its new value.
+    def get(self, path: str, default: Any = None) -> Any:
+        """Return what is at an attribute's path in `item`, such as `address.city` or `lines[0].price`.
 
-        An attribute that was added has the old value None, one that was removed the new value None; so an
-        insert lists every attribute, and a removal too. Raises ConfigurationError if the stream does not
-        carry both images.
+        If there is nothing, return the default. A backslash before `.`, `[`, `]` or a backslash makes it a
+        part of a name. Raises ValueError if it is no path, ConfigurationError if the stream does not carry
+        the item.
         """
-        if self.stream_view_type not in (None, "NEW_AND_OLD_IMAGES"):
-            raise ConfigurationError(
-                f"record.changes() needs both images, and the stream of table {self.table_name} has the view "
-                f"type {self.stream_view_type}: give the table a stream with NEW_AND_OLD_IMAGES"
-            )
-        old, new = self.old_image or {}, self.new_image or {}
-        names = [*old, *(name for name in new if name not in old)]
-        return {
-            name: (old.get(name), new.get(name))
-            for name in names
-            if name not in old or name not in new or not _is_same(old[name], new[name])
-        }
+        steps = _steps("get()", path)
+        value = find(self._item("get()"), steps)
+        return default if value is ABSENT else value
+
+    def changed(self, path: str) -> bool:
+        """Return whether what is at an attribute's path differs between the old and the new image.
+
+        What is absent differs from what is present, also from NULL: for an INSERT or a REMOVE, this is
+        whether there is something. Raises ValueError if it is no path, ConfigurationError if the stream does
+        not carry both images.
+        """
+        steps = _steps("changed()", path)
+        old, new = (find(image, steps) for image in self._both_images("changed()"))
+        return any(differences(old, new))
+
+    def changes(self) -> dict[str, tuple[Value, Value]]:
+        """Return the path of each difference between the images, with the old and the new value.
+
+        Maps and lists that both images have are compared by their elements: `address.city`, `lines[0].price`.
+        What only one of them has is there whole, with None for the other; so an INSERT lists every attribute,
+        and a REMOVE too. Raises ConfigurationError if the stream does not carry both images.
+        """
+        old, new = self._both_images("changes()")
+        return {write(path): (before, after) for path, before, after in differences(old, new)}
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same change, delivered again perhaps."""
+        return self._identity == other._identity if isinstance(other, Record) else NotImplemented
+
+    def __hash__(self) -> int:
+        """Equal records have the same."""
+        return hash(self._identity)
 
     def __repr__(self) -> str:
         """Name the record without anything of its content: a repr ends up in logs."""
-        return f"<Record {self.sequence_number} of {self.shard_id}, table {self.table_name}>"
+        return (
+            f"<Record {self.event_name} {self.sequence_number} of {self.shard_id}, table {self.table_name}>"
+        )
 
-    def _image(self, name: str, image: bytes | None) -> dict[str, Value] | None:
-        """Decode. Not to be called while an exception is handled, which would be in its error's context."""
-        if image is None:
-            return None
-        item = decode_image(image)
-        if isinstance(item, str):
-            raise _broken(self.sequence_number, f"{name}: {item}")
-        return item or None  # the adapter may write a missing image as an empty one
+    @property
+    def _identity(self) -> str | tuple[str, str]:
+        return self._change.event_id or (self.stream_arn, self.sequence_number)
 
+    def _need(self, asked: str, view_types: tuple[str, ...]) -> None:
+        """Refuse what the stream does not carry, with one of these view types it would."""
+        view_type = self._change.stream_view_type
+        if view_type is None or view_type in view_types:
+            return
+        raise ConfigurationError(
+            f"record.{asked} is not in the stream of table {self.table_name}, whose StreamViewType is "
+            f"{view_type}: in the table's StreamSpecification, set StreamViewType to "
+            f"{' or '.join(view_types)}"
+        )
 
-def _broken(sequence_number: str, reason: str) -> DecodeError:
-    return DecodeError(f"record {sequence_number} cannot be decoded: {reason}")
+    def _item(self, asked: str) -> dict[str, Value] | None:
+        is_remove = self.event_name == "REMOVE"
+        self._need(asked, _WITH_OLD if is_remove else _WITH_NEW)
+        return self._old() if is_remove else self._new()
 
+    def _both_images(self, asked: str) -> tuple[dict[str, Value], dict[str, Value]]:
+        self._need(asked, _WITH_BOTH)
+        return self._old() or {}, self._new() or {}
 
-# --- A record's JSON ---
+    def _new(self) -> dict[str, Value] | None:
+        try:
+            return self._new_image
+        except AttributeError:
+            pass
+        self._new_image = read_image(self._change, "NewImage", self._change.new_image, decode_image)
+        return self._new_image
 
-
-class _Identity(msgspec.Struct, rename="camel"):
-    type: str | None = None
-    principal_id: str | None = None
-
-
-_NULL: Final = msgspec.Raw(b"null")
-
-
-class _StreamRecord(msgspec.Struct, rename="pascal"):
-    keys: msgspec.Raw = _NULL
-    new_image: msgspec.Raw = _NULL
-    old_image: msgspec.Raw = _NULL
-    approximate_creation_date_time: int | None = None
-    size_bytes: int | None = None
-    stream_view_type: str | None = None
-
-
-class _Event(msgspec.Struct, rename="camel"):
-    dynamodb: _StreamRecord
-    event_id: str | None = msgspec.field(default=None, name="eventID")
-    event_name: str | None = None
-    user_identity: _Identity | None = None
-    event_version: str | None = None
-    event_source: str | None = None
-    aws_region: str | None = None
-
-
-_EVENT: Final = msgspec.json.Decoder(_Event)
+    def _old(self) -> dict[str, Value] | None:
+        try:
+            return self._old_image
+        except AttributeError:
+            pass
+        self._old_image = read_image(self._change, "OldImage", self._change.old_image, decode_image)
+        return self._old_image
 
 
-def change_from_json(data: bytes, sequence_number: str) -> Change:
-    """Read a record's JSON, without its keys and images. Raises DecodeError, which quotes nothing of it."""
-    event = _event(data)
-    if isinstance(event, str):
-        raise _broken(sequence_number, event)
-    change, identity = event.dynamodb, event.user_identity
-    return Change(
-        sequence_number,
-        event.event_id,
-        event.event_name,
-        JsonImage(change.keys),
-        JsonImage(change.new_image),
-        JsonImage(change.old_image),
-        change.approximate_creation_date_time,
-        change.size_bytes,
-        change.stream_view_type,
-        (identity.type, identity.principal_id) if identity else None,
-        event.event_version,
-        event.event_source,
-        event.aws_region,
-    )
-
-
-def _event(data: bytes) -> _Event | str:
-    """Return what is in the JSON, or what is wrong with it."""
+def _steps(asked: str, path: str) -> Path:
     try:
-        return _EVENT.decode(data)
-    except UNREADABLE as error:
-        return f"its JSON: {reason(error)}"
-
-
-def _is_same(old: Value, new: Value) -> bool:
-    """Compare as DynamoDB would: unlike Python's, its true is not 1."""
-    if type(old) is not type(new):
-        return False
-    if isinstance(old, dict):
-        return old.keys() == new.keys() and all(_is_same(old[name], new[name]) for name in old)
-    if isinstance(old, list):
-        return len(old) == len(new) and all(map(_is_same, old, new))
-    return bool(old == new)
+        return parse(path)
+    except ValueError as error:
+        raise ValueError(f"record.{asked} takes {error}") from None

@@ -6,6 +6,7 @@ through a decimal context, which would round (boto3's deserialiser raises on suc
 
 from __future__ import annotations
 
+import base64
 import binascii
 import json
 import re
@@ -231,4 +232,36 @@ _DECODERS: Final = {
     "SS": _string_set,
     "NS": _number_set,
     "BS": _binary_set,
+}
+
+
+def encode_item(item: Mapping[str, Value]) -> dict[str, Any]:
+    """Write an item as DynamoDB's JSON, the same every time: sets are sorted. An empty set becomes an SS."""
+    return {name: _encoded(value) for name, value in item.items()}
+
+
+def _encoded(value: Value) -> dict[str, Any]:
+    return _ENCODERS[type(value)](value)
+
+
+def _encoded_number(number: int | Decimal) -> dict[str, Any]:
+    return {"N": str(number).upper()}  # a decimal context may ask for a small e
+
+
+def _encoded_set(members: set[Value]) -> dict[str, Any]:
+    encoded = [_encoded(member) for member in sorted(members)]
+    (type_name,) = {name for member in encoded for name in member} or {"S"}
+    return {f"{type_name}S": [member[type_name] for member in encoded]}
+
+
+_ENCODERS: Final[Mapping[type, Callable[[Value], dict[str, Any]]]] = {
+    str: lambda text: {"S": text},
+    int: _encoded_number,
+    Decimal: _encoded_number,
+    bytes: lambda content: {"B": base64.b64encode(content).decode("ascii")},
+    bool: lambda truth: {"BOOL": truth},
+    type(None): lambda _: {"NULL": True},
+    list: lambda elements: {"L": [_encoded(element) for element in elements]},
+    dict: lambda entries: {"M": encode_item(entries)},
+    set: _encoded_set,
 }

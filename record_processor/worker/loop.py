@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from record_processor.change import Change
 from record_processor.errors import ProtocolError
 from record_processor.pipeline.deliver import Delivery
 from record_processor.pipeline.retry import Backoff
 from record_processor.processor import RecordProcessor, ShardContext, TeardownReason
-from record_processor.record import Change, Record, RecordSource
+from record_processor.record import Record, RecordSource
 from record_processor.worker.checkpointer import ShardCheckpointer
 from record_processor.worker.conversation import Conversation
 from record_processor.worker.messages import (

@@ -7,8 +7,8 @@ from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from record_processor.change import Change, SequenceNumber, change_from_json
 from record_processor.errors import DecodeError, ProtocolError
-from record_processor.record import Change, SequenceNumber, change_from_json
 from record_processor.values import UNREADABLE
 
 # --- What the daemon says ---

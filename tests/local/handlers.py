@@ -173,8 +173,8 @@ class Dumps(RecordProcessor):
                 "user_identity",
             ]
         }
-        assert record.approximate_creation_date_time is not None
-        fields["created"] = record.approximate_creation_date_time.isoformat()
+        assert record.created_at is not None
+        fields["created"] = record.created_at.isoformat()
         with flag("dump.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(fields) + "\n")
             file.flush()

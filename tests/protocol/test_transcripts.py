@@ -169,7 +169,7 @@ def _checkpoints_by_hand(daemon: ScriptedDaemon) -> None:
         "1 stored",
         "2 ThrottlingError the checkpoint at 2 was not stored: ThrottlingException",
         (
-            "1 CheckpointError <Record 3 of shardId-1, table orders> was not handed out yet: a checkpoint "
+            "1 CheckpointError <Record INSERT 3 of shardId-1, table orders> was not handed out yet: a checkpoint "
             "cannot pass records that were not handled"
         ),
         "3 stored",
@@ -228,8 +228,8 @@ class Processor(RecordProcessor):
     def process_record(self, record):
         if record.sequence_number == "2":
             self.try_it(2, record)
-            event = {"dynamodb": {"SequenceNumber": "3"}}
-            ahead = Record.from_event(event, record._source)
+            event = {**record.to_dynamodb_json(), "dynamodb": {"SequenceNumber": "3"}}
+            ahead = Record.from_dynamodb_json(event, record.shard_id)
             self.try_it(1, ahead)
         else:
             self.try_it(record.sequence_number, record)

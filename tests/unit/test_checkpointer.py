@@ -18,14 +18,11 @@ from record_processor import (
     Record,
     ThrottlingError,
 )
-from record_processor.record import RecordSource
 from record_processor.worker.checkpointer import ShardCheckpointer
-
-SOURCE = RecordSource("", "orders", "shardId-1")
 
 
 def _record(number: int) -> Record:
-    return Record.from_event({"dynamodb": {"SequenceNumber": str(number)}}, SOURCE)
+    return Record.from_dynamodb_json({"dynamodb": {"SequenceNumber": str(number)}}, "shardId-1")
 
 
 class Daemon:
@@ -174,7 +171,7 @@ def test_by_hand_never_beyond_what_was_handed_out() -> None:
     """A checkpoint cannot pass a record that nobody has seen."""
     daemon = Daemon()
     daemon.checkpointer.handing_out([_record(1)])
-    with pytest.raises(CheckpointError, match="Record 2 of shardId-1"):
+    with pytest.raises(CheckpointError, match="2 of shardId-1"):
         daemon.checkpointer.checkpoint(_record(2))
     assert daemon.heard == []
 

@@ -13,13 +13,26 @@ import record_processor
 ROOT = Path(record_processor.__file__).parent
 PACKAGE = ROOT.name
 
-SMALL = {"errors", "paths", "record", "values", "filters", "settings", "kcl_names", "properties_file"}
+SMALL = {
+    "errors",
+    "paths",
+    "change",
+    "differences",
+    "record",
+    "values",
+    "filters",
+    "settings",
+    "kcl_names",
+    "properties_file",
+}
 MAY_IMPORT = {
     "errors": set[str](),
     "kcl_names": set[str](),
     "properties_file": set[str](),
     "paths": set[str](),
-    "record": {"errors", "paths", "values"},
+    "change": {"errors", "values"},
+    "differences": {"paths", "values"},
+    "record": {"change", "differences", "errors", "paths", "values"},
     "values": {"errors"},
     "filters": {"errors", "paths"},
     "settings": {"errors", "filters", "paths", "kcl_names", "properties_file"},

@@ -13,19 +13,16 @@ from hypothesis import strategies as st
 from record_processor import Record, RecordProcessor
 from record_processor.pipeline.deliver import Delivery
 from record_processor.pipeline.retry import Backoff, call_until_it_returns
-from record_processor.record import RecordSource
-
-SOURCE = RecordSource("arn", "orders", "shardId-1")
 
 
 def _records(count: int) -> list[Record]:
     return [
-        Record.from_event(
+        Record.from_dynamodb_json(
             {
                 "eventName": "INSERT",
                 "dynamodb": {"SequenceNumber": str(n), "NewImage": {"pk": {"S": "canary"}}},
             },
-            SOURCE,
+            "shardId-1",
         )
         for n in range(1, count + 1)
     ]
@@ -173,8 +170,8 @@ def test_what_ends_the_process_is_not_caught() -> None:
 def test_a_record_that_cannot_be_decoded_is_not_passed_over() -> None:
     """It fails like any other, by its number."""
     progress = Progress()
-    broken = Record.from_event(
-        {"eventName": "INSERT", "dynamodb": {"SequenceNumber": "7", "Keys": {"pk": 1}}}, SOURCE
+    broken = Record.from_dynamodb_json(
+        {"eventName": "INSERT", "dynamodb": {"SequenceNumber": "7", "Keys": {"pk": 1}}}
     )
     pauses = iter([False, False, True])
     delivery = Delivery(LooksAtKeys(), progress, Backoff(0.1, 1.0), lambda _: next(pauses))

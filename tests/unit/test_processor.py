@@ -10,17 +10,15 @@ from pathlib import Path
 import pytest
 
 from record_processor import ConfigurationError, Record, RecordProcessor, ShardContext, TeardownReason
-from record_processor.record import RecordSource
 from record_processor.worker.load import add_paths, load
 from record_processor.worker.tracebacks import has_user_frames, user_traceback
 
-SOURCE = RecordSource("", "orders", "shardId-1")
 IMPORT = "from record_processor import RecordProcessor\n"
 _numbers = itertools.count()
 
 
 def _record(event_name: str) -> Record:
-    return Record.from_event({"eventName": event_name, "dynamodb": {"SequenceNumber": "1"}}, SOURCE)
+    return Record.from_dynamodb_json({"eventName": event_name, "dynamodb": {"SequenceNumber": "1"}})
 
 
 class Names(RecordProcessor):

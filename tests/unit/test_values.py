@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import tracemalloc
 from contextlib import suppress
@@ -17,6 +16,7 @@ from msgspec.msgpack import Ext
 
 from record_processor import DecodeError
 from record_processor.values import JsonImage, decode_image, decode_item
+from tests.items import encode, numbers, strings, typed, unicode_strings, unicode_values, values
 from tests.packing import packed_item, packed_value
 from tests.wire_examples import Example, examples
 
@@ -25,87 +25,27 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 # --- The law: what was encoded comes back ---
 
 
-def _encode(value: Any) -> dict[str, Any]:  # noqa: PLR0911  # one for each type
-    """Write a value as DynamoDB does: the law's other half, written without looking at the decoder."""
-    if value is None:
-        return {"NULL": True}
-    if isinstance(value, bool):
-        return {"BOOL": value}
-    if isinstance(value, str):
-        return {"S": value}
-    if isinstance(value, int | Decimal):
-        return {"N": str(value)}
-    if isinstance(value, bytes):
-        return {"B": base64.b64encode(value).decode()}
-    if isinstance(value, dict):
-        return {"M": {name: _encode(inner) for name, inner in value.items()}}
-    if isinstance(value, list):
-        return {"L": [_encode(inner) for inner in value]}
-    members = [_encode(member) for member in value]
-    (type_name,) = {name for member in members for name in member}
-    return {f"{type_name}S": [member[type_name] for member in members]}
-
-
-digits = st.integers(-(10**38) + 1, 10**38 - 1)
-fractions = st.builds(
-    lambda n, e: Decimal(n).scaleb(e, Context(prec=50)), digits, st.integers(-130, -1)
-).filter(lambda number: number % 1 != 0 if abs(number) < 10**20 else False)
-numbers = st.one_of(
-    digits, st.builds(lambda n, e: n * 10**e, st.integers(1, 9), st.integers(0, 125)), fractions
-)
-strings = st.text(st.characters(exclude_categories=()))
-unicode_strings = st.text()
-"""What UTF-8 can hold; JSON can also hold halves of surrogate pairs."""
-
-
-def _values(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
-    scalars = st.one_of(st.none(), st.booleans(), texts, numbers, st.binary())
-    sets = st.one_of(
-        *(st.sets(members, min_size=1) for members in (texts, numbers, st.binary(min_size=1))),
-    )
-    return st.recursive(
-        st.one_of(scalars, sets),
-        lambda inner: st.one_of(st.lists(inner), st.dictionaries(texts, inner)),
-        max_leaves=8,
-    )
-
-
-values = _values(strings)
-unicode_values = _values(unicode_strings)
-
-
-def _typed(value: Any) -> Any:
-    """Make 1, True and Decimal(1) different, as they are."""
-    if isinstance(value, dict):
-        return {name: _typed(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_typed(inner) for inner in value]
-    if isinstance(value, set):
-        return {_typed(inner) for inner in value}
-    return (type(value), value)
-
-
 @unhurried
 @given(st.dictionaries(strings, values, min_size=1))
 def test_every_item_comes_back_exactly(item: dict[str, Any]) -> None:
     """Decoding is the inverse of encoding, types and every digit included."""
-    encoded = {name: _encode(value) for name, value in item.items()}
-    assert _typed(decode_image(JsonImage(json.dumps(encoded).encode()))) == _typed(item)
+    encoded = {name: encode(value) for name, value in item.items()}
+    assert typed(decode_image(JsonImage(json.dumps(encoded).encode()))) == typed(item)
 
 
 @unhurried
 @given(st.dictionaries(unicode_strings, unicode_values))
 def test_both_encodings_give_the_same(item: dict[str, Any]) -> None:
     """MessagePack, too, is lossless."""
-    encoded = {name: _encode(value) for name, value in item.items()}
-    assert _typed(decode_image(packed_item(encoded))) == _typed(decode_item(encoded)) == _typed(item)
+    encoded = {name: encode(value) for name, value in item.items()}
+    assert typed(decode_image(packed_item(encoded))) == typed(decode_item(encoded)) == typed(item)
 
 
 @pytest.mark.parametrize("example", examples("wire-value"), ids=lambda example: str(example.json)[:40])
 def test_what_the_page_shows(example: Example) -> None:
     """The examples in docs/protocol.md, to the byte."""
     assert packed_value(example.json) == example.wire
-    assert _typed(decode_image(b"\x81\xa1x" + example.wire)) == _typed(decode_item({"x": example.json}))
+    assert typed(decode_image(b"\x81\xa1x" + example.wire)) == typed(decode_item({"x": example.json}))
 
 
 @unhurried
@@ -133,7 +73,7 @@ def test_numbers(text: str, number: int | Decimal) -> None:
     """Whole numbers are int, however they are written; others are Decimal."""
     packed = decode_image(b"\x81\xa1n\xc7" + bytes([len(text), 1]) + text.encode())
     for decoded in (decode_item({"n": {"N": text}}), packed):
-        assert _typed(decoded) == {"n": (type(number), number)}
+        assert typed(decoded) == {"n": (type(number), number)}
 
 
 # --- Hostile values ---
@@ -273,7 +213,7 @@ def test_any_json_decodes_or_is_a_decode_error(value: object) -> None:
 )
 def test_no_damage_raises_anything_else(item: dict[str, Any], damage: tuple[int, bytes, int]) -> None:
     """Whatever happens to an image on its way, it is an item or a reason."""
-    image = packed_item({name: _encode(value) for name, value in item.items()})
+    image = packed_item({name: encode(value) for name, value in item.items()})
     place, junk, lost = damage
     place %= len(image)
     assert isinstance(decode_image(image[:place] + junk + image[place + lost :]), dict | str)
