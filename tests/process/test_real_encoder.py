@@ -142,7 +142,7 @@ def test_every_field(encoder: Encoder) -> None:
         assert (record.event_id, record.event_name, record.event_version) == ("e7", "REMOVE", "1.1")
         assert (record.event_source, record.aws_region) == ("aws:dynamodb", "eu-west-1")
         assert (record.size_bytes, record.stream_view_type) == (59, "NEW_AND_OLD_IMAGES")
-        assert record.approximate_creation_date_time == EPOCH + timedelta(milliseconds=CREATED_MILLIS)
+        assert record.created_at == EPOCH + timedelta(milliseconds=CREATED_MILLIS)
         assert record.is_ttl_delete
         assert (record.keys, record.new_image, record.old_image) == ({"pk": "a"}, None, {"pk": "a"})
 
