@@ -47,12 +47,21 @@ def packed_value(attribute: Mapping[str, Any]) -> bytes:
 
 
 def _record(event: Mapping[str, Any]) -> list[object]:
-    change, identity = event["dynamodb"], event.get("userIdentity")
+    change = event["dynamodb"]
     return [
         change["SequenceNumber"],
-        event.get("eventID"),
         event.get("eventName"),
-        *(_image(change.get(name)) for name in ("Keys", "NewImage", "OldImage")),
+        _embedded(change.get("Keys")),
+        _image(change.get("NewImage")),
+        _image(change.get("OldImage")),
+        msgspec.msgpack.encode(_details(event)),
+    ]
+
+
+def _details(event: Mapping[str, Any]) -> list[object]:
+    change, identity = event["dynamodb"], event.get("userIdentity")
+    return [
+        event.get("eventID"),
         change.get("ApproximateCreationDateTime"),
         change.get("SizeBytes"),
         change.get("StreamViewType"),
@@ -61,6 +70,11 @@ def _record(event: Mapping[str, Any]) -> list[object]:
         event.get("eventSource"),
         event.get("awsRegion"),
     ]
+
+
+def _embedded(item: Mapping[str, Any] | bytes | None) -> msgspec.Raw | None:
+    image = _image(item)
+    return None if image is None else msgspec.Raw(image)
 
 
 def _image(item: Mapping[str, Any] | bytes | None) -> bytes | None:

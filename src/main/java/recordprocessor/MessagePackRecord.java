@@ -17,7 +17,8 @@ import software.amazon.awssdk.services.dynamodb.model.StreamRecord;
 
 /** A stream's record and DynamoDB's values in MessagePack, as docs/protocol.md has them. */
 final class MessagePackRecord {
-    private static final int RECORD_FIELDS = 13;
+    private static final int RECORD_FIELDS = 6;
+    private static final int DETAIL_FIELDS = 8;
     private static final byte NUMBER = 1;
     private static final byte STRING_SET = 2;
     private static final byte NUMBER_SET = 3;
@@ -46,11 +47,21 @@ final class MessagePackRecord {
         StreamRecord stream = event.dynamodb();
         packer.packArrayHeader(RECORD_FIELDS);
         string(packer, stream.sequenceNumber());
-        string(packer, event.eventID());
         string(packer, event.eventNameAsString());
-        image(packer, stream.hasKeys(), stream.keys());
+        if (stream.hasKeys()) {
+            map(packer, stream.keys(), 0);
+        } else {
+            packer.packNil();
+        }
         image(packer, stream.hasNewImage(), stream.newImage());
         image(packer, stream.hasOldImage(), stream.oldImage());
+        binary(packer, bytes(inner -> details(inner, event, stream)));
+    }
+
+    /** What few handlers look at. */
+    private static void details(MessagePacker packer, Record event, StreamRecord stream) throws IOException {
+        packer.packArrayHeader(DETAIL_FIELDS);
+        string(packer, event.eventID());
         Instant created = stream.approximateCreationDateTime();
         integer(packer, created == null ? null : created.toEpochMilli());
         integer(packer, stream.sizeBytes());
