@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
 from record_processor.errors import DecodeError
-from record_processor.values import UNREADABLE, JsonImage, Value, decode_image, encode_item, reason
+from record_processor.values import (
+    UNREADABLE,
+    ImageDecoder,
+    JsonImage,
+    Value,
+    decode_image,
+    encode_item,
+    reason,
+)
 
 SequenceNumber: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 """Decimal digits, which is for the wire's parser to check."""
@@ -43,7 +51,7 @@ class Change(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 def read_image(
-    change: Change, name: str, image: bytes | None, decode: Callable[[bytes], dict[str, Value] | str]
+    change: Change, name: str, image: bytes | None, decode: ImageDecoder
 ) -> dict[str, Value] | None:
     """Decode `Keys` or an image; None if it is not there. Raises DecodeError.
 

@@ -14,7 +14,7 @@ from record_processor.change import Change, broken, change_from_event, event_fro
 from record_processor.differences import ABSENT, differences, find
 from record_processor.errors import ConfigurationError
 from record_processor.paths import Path, parse, write
-from record_processor.values import Value, decode_image
+from record_processor.values import ImageDecoder, Value, decode_image
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -41,6 +41,16 @@ class RecordSource(NamedTuple):
     shard_id: str
 
 
+class Reading(NamedTuple):
+    """How a worker reads items: the same for all of its records."""
+
+    decode: ImageDecoder = decode_image
+
+
+AS_IT_COMES: Final = Reading()
+"""Whole numbers are `int`."""
+
+
 class Record:
     """One change of one item, as DynamoDB Streams describes it.
 
@@ -52,17 +62,20 @@ class Record:
     in a set or dict. A record without one goes by its stream and sequence number.
     """
 
-    __slots__ = ("_change", "_fencing_token", "_keys", "_new_image", "_old_image", "_source")
+    __slots__ = ("_change", "_fencing_token", "_keys", "_new_image", "_old_image", "_reading", "_source")
 
     _keys: dict[str, Value]
     _new_image: dict[str, Value] | None
     _old_image: dict[str, Value] | None
 
-    def __init__(self, change: Change, source: RecordSource, fencing_token: int = 0) -> None:
-        """Take what changed, where it comes from, and the lease's counter."""
+    def __init__(
+        self, change: Change, source: RecordSource, fencing_token: int = 0, reading: Reading = AS_IT_COMES
+    ) -> None:
+        """Take what changed, where it comes from, the lease's counter, and how items are read."""
         self._change = change
         self._source = source
         self._fencing_token = fencing_token
+        self._reading = reading
 
     @classmethod
     def from_dynamodb_json(
@@ -88,7 +101,7 @@ class Record:
 
     def undecoded(self) -> Record:
         """Return the same record with nothing decoded: what a failed handler changed in it is gone."""
-        return Record(self._change, self._source, self._fencing_token)
+        return Record(self._change, self._source, self._fencing_token, self._reading)
 
     @property
     def sequence_number(self) -> str:
@@ -152,7 +165,7 @@ class Record:
             return self._keys
         except AttributeError:
             pass
-        self._keys = read_image(self._change, "Keys", self._change.keys, decode_image) or {}
+        self._keys = read_image(self._change, "Keys", self._change.keys, self._reading.decode) or {}
         return self._keys
 
     @property
@@ -298,7 +311,7 @@ class Record:
             return self._new_image
         except AttributeError:
             pass
-        self._new_image = read_image(self._change, "NewImage", self._change.new_image, decode_image)
+        self._new_image = read_image(self._change, "NewImage", self._change.new_image, self._reading.decode)
         return self._new_image
 
     def _old(self) -> dict[str, Value] | None:
@@ -306,7 +319,7 @@ class Record:
             return self._old_image
         except AttributeError:
             pass
-        self._old_image = read_image(self._change, "OldImage", self._change.old_image, decode_image)
+        self._old_image = read_image(self._change, "OldImage", self._change.old_image, self._reading.decode)
         return self._old_image
 
 

@@ -249,6 +249,14 @@ SCHEMA: Final[tuple[Property, ...]] = (
         is_kcl=True,
     ),
     Property(
+        "numbers",
+        _READ,
+        "int or decimal",
+        _choice("int", "decimal"),
+        "int",
+        "What whole numbers are in your code: int, or Decimal as in boto3. Others are always Decimal.",
+    ),
+    Property(
         "streamCheckIntervalMillis",
         _READ,
         "milliseconds",

@@ -1,7 +1,8 @@
 """DynamoDB's values as Python's, from both of the encodings that they come in. Used by record.
 
 It is lossless: whole numbers become `int`, other numbers `Decimal` with every digit, and nothing passes
-through a decimal context, which would round (boto3's deserialiser raises on such numbers).
+through a decimal context, which would round (boto3's deserialiser raises on such numbers). If asked for,
+whole numbers become `Decimal`, too, which is boto3's convention.
 """
 
 from __future__ import annotations
@@ -32,6 +33,13 @@ _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")
 _MAXIMUM_DIGITS: Final = 1000  # DynamoDB sends 38 digits and exponents of 125; this only keeps out bombs
 
 
+ImageDecoder: TypeAlias = Callable[[bytes], dict[str, Value] | str]
+"""Returns an item, or what is wrong with it, without quoting it.
+
+It does not raise, because an exception would hold on to the one that it came from, and that to the bytes.
+"""
+
+
 class JsonImage(bytes):
     """Keys or an image in DynamoDB's JSON; what is plain `bytes` is MessagePack."""
 
@@ -39,16 +47,41 @@ class JsonImage(bytes):
 
 
 def decode_image(image: bytes) -> dict[str, Value] | str:
-    """Return an item, or what is wrong with it, without quoting it.
-
-    It does not raise, because an exception would hold on to the one that it came from, and that to the bytes.
-    """
+    """Return an item, whose whole numbers are `int`, or what is wrong with it."""
     try:
         return _json_item(image) if type(image) is JsonImage else _packed_item(image)
     except DecodeError as error:
         return str(error)
     except UNREADABLE as error:
         return reason(error)
+
+
+def decode_image_to_decimals(image: bytes) -> dict[str, Value] | str:
+    """Return an item, whose numbers are all `Decimal`, or what is wrong with it."""
+    item = decode_image(image)
+    if isinstance(item, str):
+        return item
+    try:
+        return {name: _with_decimals(value) for name, value in item.items()}
+    except RecursionError as error:
+        return reason(error)
+
+
+IMAGE_DECODERS: Final[Mapping[str, ImageDecoder]] = {
+    "int": decode_image,
+    "decimal": decode_image_to_decimals,
+}
+"""By the value of the property `numbers`."""
+
+
+def _with_decimals(value: Value) -> Value:
+    """Only the constructor makes them: it never rounds, a context would."""
+    kind = type(value)
+    if kind is int:
+        return Decimal(value)
+    if kind is dict:
+        return {name: _with_decimals(inner) for name, inner in value.items()}
+    return kind(map(_with_decimals, value)) if kind in {list, set} else value
 
 
 def reason(error: Exception) -> str:

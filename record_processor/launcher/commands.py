@@ -30,6 +30,7 @@ def worker_command(settings: Settings, level: Level) -> list[str]:
         *("--log-level", level.name.lower()),
         *("--retry-backoff-millis", str(settings["retryBackoffMillis"])),
         *("--maximum-retry-backoff-millis", str(settings["maximumRetryBackoffMillis"])),
+        *("--numbers", str(settings["numbers"])),
     ]
 
 

@@ -11,7 +11,8 @@ from record_processor.errors import ProtocolError
 from record_processor.pipeline.deliver import Delivery
 from record_processor.pipeline.retry import Backoff
 from record_processor.processor import RecordProcessor, ShardContext, TeardownReason
-from record_processor.record import Record, RecordSource
+from record_processor.record import Reading, Record, RecordSource
+from record_processor.values import IMAGE_DECODERS
 from record_processor.worker.checkpointer import ShardCheckpointer
 from record_processor.worker.conversation import Conversation
 from record_processor.worker.messages import (
@@ -31,6 +32,8 @@ class Options:
     """What the settings say about a worker."""
 
     backoff: Backoff
+    numbers: str = "int"
+    """`int` or `decimal`, the property's value."""
 
 
 class SetupFailedError(Exception):
@@ -49,7 +52,7 @@ def run(conversation: Conversation, make_processor: Callable[[], RecordProcessor
     processor = _set_up(make_processor, message, checkpointer)
     conversation.say_done(message.action)
     source = RecordSource(message.stream_arn, message.table_name, message.shard_id)
-    _Shard(conversation, processor, checkpointer, source, options.backoff).run()
+    _Shard(conversation, processor, checkpointer, source, options).run()
 
 
 def _set_up(
@@ -75,13 +78,14 @@ class _Shard:
         processor: RecordProcessor,
         checkpointer: ShardCheckpointer,
         source: RecordSource,
-        backoff: Backoff,
+        options: Options,
     ) -> None:
         self._conversation = conversation
         self._processor = processor
         self._checkpointer = checkpointer
         self._source = source
-        self._delivery = Delivery(processor, checkpointer, backoff, self._is_abandoned)
+        self._reading = Reading(IMAGE_DECODERS[options.numbers])
+        self._delivery = Delivery(processor, checkpointer, options.backoff, self._is_abandoned)
 
     def run(self) -> None:
         """Do what the daemon says, message by message."""
@@ -102,7 +106,7 @@ class _Shard:
     def _process(self, changes: list[Change]) -> None:
         """Handle a batch. What is abandoned is not acknowledged: it goes to the shard's next worker."""
         token = self._conversation.fencing_token
-        records = [Record(change, self._source, token) for change in changes]
+        records = [Record(change, self._source, token, self._reading) for change in changes]
         self._checkpointer.batch_begins()
         if self._delivery.deliver(records):
             self._checkpointer.acknowledge()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from record_processor.pipeline.retry import Backoff
+from record_processor.values import IMAGE_DECODERS
 from record_processor.worker import loop
 
 
@@ -22,12 +23,12 @@ class WorkerOptions(argparse.Namespace):
     log_level: str = "INFO"
     retry_backoff_millis: int = 100
     maximum_retry_backoff_millis: int = 30_000
+    numbers: str = "int"
 
     def for_loop(self) -> loop.Options:
         """Return what the loop must know."""
-        return loop.Options(
-            Backoff(self.retry_backoff_millis / 1000, self.maximum_retry_backoff_millis / 1000)
-        )
+        backoff = Backoff(self.retry_backoff_millis / 1000, self.maximum_retry_backoff_millis / 1000)
+        return loop.Options(backoff, self.numbers)
 
 
 def parse(arguments: Sequence[str]) -> WorkerOptions:
@@ -44,5 +45,6 @@ def parse(arguments: Sequence[str]) -> WorkerOptions:
     parser.add_argument("--log-level", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     parser.add_argument("--retry-backoff-millis", type=int, metavar="N")
     parser.add_argument("--maximum-retry-backoff-millis", type=int, metavar="N")
+    parser.add_argument("--numbers", choices=tuple(IMAGE_DECODERS), help="what whole numbers are")
     parser.set_defaults(**vars(defaults))
     return parser.parse_args(arguments, namespace=WorkerOptions())

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from record_processor import Record, RecordProcessor, ShardContext, TeardownReason
+from record_processor import ConfigurationError, Record, RecordProcessor, ShardContext, TeardownReason
 from record_processor.testing.history import HistoryLog
 from record_processor.testing.tables import change_number
 
@@ -154,7 +154,7 @@ class Dumps(RecordProcessor):
 
     def process_record(self, record: Record) -> None:
         fields = {
-            name: repr(getattr(record, name))
+            name: repr(_field(record, name))
             for name in [
                 "event_id",
                 "event_name",
@@ -178,6 +178,13 @@ class Dumps(RecordProcessor):
         with flag("dump.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(fields) + "\n")
             file.flush()
+
+
+def _field(record: Record, name: str) -> object:
+    try:
+        return getattr(record, name)
+    except ConfigurationError:
+        return "refused"
 
 
 class Sizes(RecordProcessor):

@@ -204,14 +204,14 @@ def test_the_workers_command_looks_here_and_beside_the_file(
     there.mkdir()
     file = there / "x.properties"
     text = "processor=a:B\nsourceTable=orders\napplicationName=app\nregionName=eu-west-1"
-    file.write_text(f"{text}\nretryBackoffMillis=7\n")
+    file.write_text(f"{text}\nretryBackoffMillis=7\nnumbers=Decimal\n")
     file.chmod(0o600)
     monkeypatch.chdir(here)
     command = worker_command(properties.load(file), Level.WARNING)
     assert command[:5] == [sys.executable, "-m", "record_processor.worker", "--processor", "a:B"]
     assert command[5:9] == ["--path", str(here), "--path", str(there)]
     assert " ".join(command[9:]) == (
-        "--log-level warning --retry-backoff-millis 7 --maximum-retry-backoff-millis 30000"
+        "--log-level warning --retry-backoff-millis 7 --maximum-retry-backoff-millis 30000 --numbers decimal"
     )
 
 
