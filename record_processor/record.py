@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, cast
 
 from record_processor.change import Change, broken, change_from_event, event_from_change, read_image
 from record_processor.differences import ABSENT, differences, find
-from record_processor.errors import ConfigurationError
+from record_processor.errors import ConfigurationError, ModelError
+from record_processor.models import Converter, Item, Misfit, Model, converter
 from record_processor.paths import Path, parse, write
 from record_processor.values import ImageDecoder, Value, decode_image
 
@@ -45,31 +46,49 @@ class Reading(NamedTuple):
     """How a worker reads items: the same for all of its records."""
 
     decode: ImageDecoder = decode_image
+    convert: Converter | None = None
+    """Makes objects of the processor's `model`, if it has one."""
 
 
-AS_IT_COMES: Final = Reading()
-"""Whole numbers are `int`."""
+PLAIN: Final = Reading()
+"""Items are dicts, and whole numbers are `int`."""
 
 
-class Record:
+class Record(Generic[Item]):
     """One change of one item, as DynamoDB Streams describes it.
 
     Fields and their meaning are those of the DynamoDB Streams API's `Record` and `StreamRecord`. Attributes
     are decoded at the first touch, and raise `DecodeError` for a shape that DynamoDB never sends. What the
     stream's view type does not carry raises `ConfigurationError` when it is asked for.
 
+    `Record[Order]` is a record whose `item`, `new_image` and `old_image` are of the processor's `model`,
+    Order. They are made at the first touch, once, and raise `ModelError` if they do not fit. A bare `Record`
+    has them as dicts.
+
     Two records are equal if they are of one change, by their event id: one that is delivered again is found
     in a set or dict. A record without one goes by its stream and sequence number.
     """
 
-    __slots__ = ("_change", "_fencing_token", "_keys", "_new_image", "_old_image", "_reading", "_source")
+    __slots__ = (
+        "_change",
+        "_fencing_token",
+        "_keys",
+        "_new",
+        "_new_model",
+        "_old",
+        "_old_model",
+        "_reading",
+        "_source",
+    )
 
     _keys: dict[str, Value]
-    _new_image: dict[str, Value] | None
-    _old_image: dict[str, Value] | None
+    _new: dict[str, Value] | None
+    _old: dict[str, Value] | None
+    _new_model: Item | None
+    _old_model: Item | None
 
     def __init__(
-        self, change: Change, source: RecordSource, fencing_token: int = 0, reading: Reading = AS_IT_COMES
+        self, change: Change, source: RecordSource, fencing_token: int = 0, reading: Reading = PLAIN
     ) -> None:
         """Take what changed, where it comes from, the lease's counter, and how items are read."""
         self._change = change
@@ -79,16 +98,22 @@ class Record:
 
     @classmethod
     def from_dynamodb_json(
-        cls, event: Mapping[str, Any], shard_id: str = "", fencing_token: int = 0
-    ) -> Record:
+        cls,
+        event: Mapping[str, Any],
+        shard_id: str = "",
+        fencing_token: int = 0,
+        model: type[Model] | None = None,
+    ) -> Record[Model]:
         """Make a record of AWS's event, one of those that Lambda hands to a function, times in seconds.
 
-        Its stream and table are those of `eventSourceARN`, or empty. Raises DecodeError if the event has no
-        sequence number or a field of a wrong type; a malformed image is found at its first touch.
+        Its stream and table are those of `eventSourceARN`, or empty; its items are of the model, or dicts.
+        Raises DecodeError if the event has no sequence number or a field of a wrong type; a malformed image
+        is found at its first touch.
         The shape is that of https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html.
         """
         change, stream_arn, table_name = change_from_event(event)
-        return cls(change, RecordSource(stream_arn, table_name, shard_id), fencing_token)
+        source = RecordSource(stream_arn, table_name, shard_id)
+        return Record(change, source, fencing_token, Reading(convert=converter(model)) if model else PLAIN)
 
     def to_dynamodb_json(self) -> dict[str, Any]:
         """Return the record as AWS's event, which `from_dynamodb_json` reads and `json.dumps` takes.
@@ -99,7 +124,7 @@ class Record:
         """
         return event_from_change(self._change, self.stream_arn)
 
-    def undecoded(self) -> Record:
+    def undecoded(self) -> Record[Item]:
         """Return the same record with nothing decoded: what a failed handler changed in it is gone."""
         return Record(self._change, self._source, self._fencing_token, self._reading)
 
@@ -169,35 +194,36 @@ class Record:
         return self._keys
 
     @property
-    def item(self) -> dict[str, Value]:
+    def item(self) -> Item:
         """The item as it is now: the new image, or for a REMOVE the old one.
 
         Raises ConfigurationError if the stream does not carry it, DecodeError if it is missing all the same.
         """
-        item = self._item("item")
+        is_remove = self._need_item("item")
+        item = self._old_item() if is_remove else self._new_item()
         if item is None:
             raise broken(self.sequence_number, "it has no image")
         return item
 
     @property
-    def new_image(self) -> dict[str, Value] | None:
+    def new_image(self) -> Item | None:
         """The item after the change; None for a REMOVE.
 
         Raises ConfigurationError if the stream does not carry it.
         """
         if self._change.event_name != "REMOVE":
             self._need("new_image", _WITH_NEW)
-        return self._new()
+        return self._new_item()
 
     @property
-    def old_image(self) -> dict[str, Value] | None:
+    def old_image(self) -> Item | None:
         """The item before the change; None for an INSERT.
 
         Raises ConfigurationError if the stream does not carry it.
         """
         if self._change.event_name != "INSERT":
             self._need("old_image", _WITH_OLD)
-        return self._old()
+        return self._old_item()
 
     @property
     def size_bytes(self) -> int | None:
@@ -244,7 +270,8 @@ class Record:
         the item.
         """
         steps = _steps("get()", path)
-        value = find(self._item("get()"), steps)
+        is_remove = self._need_item("get()")
+        value = find(self._plain_old() if is_remove else self._plain_new(), steps)
         return default if value is ABSENT else value
 
     def changed(self, path: str) -> bool:
@@ -297,30 +324,61 @@ class Record:
             f"{' or '.join(view_types)}"
         )
 
-    def _item(self, asked: str) -> dict[str, Value] | None:
+    def _need_item(self, asked: str) -> bool:
+        """Return whether the item is the old image, or else the new one."""
         is_remove = self.event_name == "REMOVE"
         self._need(asked, _WITH_OLD if is_remove else _WITH_NEW)
-        return self._old() if is_remove else self._new()
+        return is_remove
 
     def _both_images(self, asked: str) -> tuple[dict[str, Value], dict[str, Value]]:
         self._need(asked, _WITH_BOTH)
-        return self._old() or {}, self._new() or {}
+        return self._plain_old() or {}, self._plain_new() or {}
 
-    def _new(self) -> dict[str, Value] | None:
+    def _plain_new(self) -> dict[str, Value] | None:
         try:
-            return self._new_image
+            return self._new
         except AttributeError:
             pass
-        self._new_image = read_image(self._change, "NewImage", self._change.new_image, self._reading.decode)
-        return self._new_image
+        self._new = read_image(self._change, "NewImage", self._change.new_image, self._reading.decode)
+        return self._new
 
-    def _old(self) -> dict[str, Value] | None:
+    def _plain_old(self) -> dict[str, Value] | None:
         try:
-            return self._old_image
+            return self._old
         except AttributeError:
             pass
-        self._old_image = read_image(self._change, "OldImage", self._change.old_image, self._reading.decode)
-        return self._old_image
+        self._old = read_image(self._change, "OldImage", self._change.old_image, self._reading.decode)
+        return self._old
+
+    def _new_item(self) -> Item | None:
+        if self._reading.convert is None:
+            return cast("Item | None", self._plain_new())
+        try:
+            return self._new_model
+        except AttributeError:
+            pass
+        self._new_model = self._model("NewImage", self._change.new_image, self._reading.convert)
+        return self._new_model
+
+    def _old_item(self) -> Item | None:
+        if self._reading.convert is None:
+            return cast("Item | None", self._plain_old())
+        try:
+            return self._old_model
+        except AttributeError:
+            pass
+        self._old_model = self._model("OldImage", self._change.old_image, self._reading.convert)
+        return self._old_model
+
+    def _model(self, name: str, image: bytes | None, convert: Converter) -> Any:
+        """Make an object of an image, from values that nobody else has: a model may keep and change them."""
+        item = read_image(self._change, name, image, decode_image)
+        if item is None:
+            return None
+        made = convert(item)
+        if isinstance(made, Misfit):
+            raise ModelError(f"record {self.sequence_number}: its {name} does not fit {made.reason}")
+        return made
 
 
 def _steps(asked: str, path: str) -> Path:

@@ -100,6 +100,7 @@ def _packed_item(image: bytes) -> dict[str, Value]:
     return item
 
 
+_NAMES: Final = frozenset({str})
 _SCALARS: Final = frozenset({str, int, bytes, bool, type(None), Decimal, set})
 
 
@@ -110,7 +111,7 @@ def _check(values: Iterable[object]) -> None:
         if kind in _SCALARS:
             continue
         if isinstance(value, dict):
-            if not all(type(name) is str for name in value):
+            if not _NAMES.issuperset(map(type, value)):  # half the time of looking at each in Python
                 raise DecodeError("an M has a name that is not a string")
             _check(value.values())
         elif isinstance(value, list):
@@ -174,7 +175,7 @@ def decode_item(item: object) -> dict[str, Value]:
 def _value(attribute: object) -> Value:
     if not isinstance(attribute, dict) or len(attribute) != 1:
         raise DecodeError("an attribute value is not an object with exactly one type")
-    (type_name, content) = next(iter(attribute.items()))
+    ((type_name, content),) = attribute.items()
     decode = _DECODERS.get(type_name)
     if decode is None:
         raise DecodeError("an attribute value has a type that DynamoDB does not have")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from record_processor.change import Change
 from record_processor.errors import ProtocolError
+from record_processor.models import converter
 from record_processor.pipeline.deliver import Delivery
 from record_processor.pipeline.retry import Backoff
 from record_processor.processor import RecordProcessor, ShardContext, TeardownReason
@@ -84,7 +85,8 @@ class _Shard:
         self._processor = processor
         self._checkpointer = checkpointer
         self._source = source
-        self._reading = Reading(IMAGE_DECODERS[options.numbers])
+        model = type(processor).model  # the class's, which was checked; handlers may call anything model
+        self._reading = Reading(IMAGE_DECODERS[options.numbers], converter(model) if model else None)
         self._delivery = Delivery(processor, checkpointer, options.backoff, self._is_abandoned)
 
     def run(self) -> None:
