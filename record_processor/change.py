@@ -16,6 +16,7 @@ import msgspec
 from record_processor.errors import DecodeError
 from record_processor.values import (
     UNREADABLE,
+    Image,
     ImageDecoder,
     JsonImage,
     Value,
@@ -28,37 +29,59 @@ SequenceNumber: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length
 """Decimal digits, which is for the wire's parser to check."""
 
 
+class Details(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What few handlers look at, in the order of the socket."""
+
+    event_id: str | None = None
+    creation_millis: int | None = None
+    size_bytes: int | None = None
+    stream_view_type: str | None = None
+    user_identity: tuple[str | None, str | None] | None = None
+    event_version: str | None = None
+    event_source: str | None = None
+    aws_region: str | None = None
+
+
 class Change(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a record holds, as it is on the socket: an array in this order. Its images are not decoded."""
+    """What a record holds, as it is on the socket: an array in this order, decoded no further than this."""
 
     sequence_number: SequenceNumber
-    event_id: str | None
     event_name: str | None
-    keys: bytes | None
-    new_image: bytes | None
-    old_image: bytes | None
-    creation_millis: int | None
-    size_bytes: int | None
-    stream_view_type: str | None
-    user_identity: tuple[str | None, str | None] | None
-    event_version: str | None
-    event_source: str | None
-    aws_region: str | None
+    keys: msgspec.Raw
+    new_image: msgspec.Raw
+    old_image: msgspec.Raw
+    packed_details: msgspec.Raw
+
+    @property
+    def details(self) -> Details:
+        """The rest of it. Raises DecodeError."""
+        details = _details(self.packed_details)
+        if isinstance(details, str):
+            raise broken(self.sequence_number, f"its details: {details}")
+        return details
 
     def __repr__(self) -> str:
         """Show nothing of the record's content: a repr ends up in logs."""
         return f"<Change {self.sequence_number}>"
 
 
-def read_image(
-    change: Change, name: str, image: bytes | None, decode: ImageDecoder
-) -> dict[str, Value] | None:
+def _details(packed: msgspec.Raw) -> Details | str:
+    """Return what is in it, or what is wrong with it."""
+    try:
+        return _DETAILS.decode(_BINARY.decode(packed))
+    except UNREADABLE as error:
+        return reason(error)
+
+
+_BINARY: Final = msgspec.msgpack.Decoder(bytes)
+_DETAILS: Final = msgspec.msgpack.Decoder(Details)
+
+
+def read_image(change: Change, name: str, image: Image, decode: ImageDecoder) -> dict[str, Value] | None:
     """Decode `Keys` or an image; None if it is not there. Raises DecodeError.
 
     Not to be called while an exception is handled, which would be in its error's context.
     """
-    if image is None:
-        return None
     item = decode(image)
     if isinstance(item, str):
         raise broken(change.sequence_number, f"{name}: {item}")
@@ -174,13 +197,8 @@ def _aws_event(event: Mapping[str, Any]) -> _AwsEvent | str:
 
 def _change(event: _Header, section: _Section, sequence_number: str, creation_millis: int | None) -> Change:
     identity = event.user_identity
-    return Change(
-        sequence_number,
+    details = Details(
         event.event_id,
-        event.event_name,
-        JsonImage(section.keys),
-        JsonImage(section.new_image),
-        JsonImage(section.old_image),
         creation_millis,
         section.size_bytes,
         section.stream_view_type,
@@ -189,6 +207,14 @@ def _change(event: _Header, section: _Section, sequence_number: str, creation_mi
         event.event_source,
         event.aws_region,
     )
+    keys, new_image, old_image = map(_untouched, (section.keys, section.new_image, section.old_image))
+    packed = msgspec.Raw(msgspec.msgpack.encode(msgspec.msgpack.encode(details)))
+    return Change(sequence_number, event.event_name, keys, new_image, old_image, packed)
+
+
+def _untouched(image: msgspec.Raw) -> Any:
+    """Return what stands in a Change for what the socket has there."""
+    return JsonImage(image)
 
 
 # --- To JSON ---
@@ -196,25 +222,26 @@ def _change(event: _Header, section: _Section, sequence_number: str, creation_mi
 
 def event_from_change(change: Change, stream_arn: str) -> dict[str, Any]:
     """Write a record of AWS's event; what is not there is left out. Raises DecodeError for a broken image."""
+    details = change.details
     return _present(
         {
-            "eventID": change.event_id,
+            "eventID": details.event_id,
             "eventName": change.event_name,
-            "eventVersion": change.event_version,
-            "eventSource": change.event_source,
-            "awsRegion": change.aws_region,
+            "eventVersion": details.event_version,
+            "eventSource": details.event_source,
+            "awsRegion": details.aws_region,
             "dynamodb": _present(
                 {
-                    "ApproximateCreationDateTime": _seconds(change.creation_millis),
+                    "ApproximateCreationDateTime": _seconds(details.creation_millis),
                     "Keys": _encoded_image(change, "Keys", change.keys),
                     "NewImage": _encoded_image(change, "NewImage", change.new_image),
                     "OldImage": _encoded_image(change, "OldImage", change.old_image),
                     "SequenceNumber": change.sequence_number,
-                    "SizeBytes": change.size_bytes,
-                    "StreamViewType": change.stream_view_type,
+                    "SizeBytes": details.size_bytes,
+                    "StreamViewType": details.stream_view_type,
                 }
             ),
-            "userIdentity": _identity(change.user_identity),
+            "userIdentity": _identity(details.user_identity),
             "eventSourceARN": stream_arn or None,
         }
     )
@@ -231,7 +258,7 @@ def _seconds(millis: int | None) -> int | float | None:
     return millis / 1000 if millis % 1000 else millis // 1000
 
 
-def _encoded_image(change: Change, name: str, image: bytes | None) -> dict[str, Any] | None:
+def _encoded_image(change: Change, name: str, image: Image) -> dict[str, Any] | None:
     item = read_image(change, name, image, decode_image)
     return None if item is None else encode_item(item)
 

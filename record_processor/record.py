@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple
 
-from record_processor.change import Change, broken, change_from_event, event_from_change, read_image
+from record_processor.change import Change, Details, broken, change_from_event, event_from_change, read_image
 from record_processor.differences import ABSENT, differences, find
 from record_processor.errors import ConfigurationError
 from record_processor.paths import Path, parse, write
 from record_processor.values import ImageDecoder, Value, decode_image
 
+_UNREAD: Final[dict[str, Value]] = {}
+"""Stands for an image that nobody has asked for."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _WITH_BOTH: Final = ("NEW_AND_OLD_IMAGES",)
@@ -62,11 +64,16 @@ class Record:
     in a set or dict. A record without one goes by its stream and sequence number.
     """
 
-    __slots__ = ("_change", "_fencing_token", "_keys", "_new_image", "_old_image", "_reading", "_source")
-
-    _keys: dict[str, Value]
-    _new_image: dict[str, Value] | None
-    _old_image: dict[str, Value] | None
+    __slots__ = (
+        "_change",
+        "_details",
+        "_fencing_token",
+        "_keys",
+        "_new_image",
+        "_old_image",
+        "_reading",
+        "_source",
+    )
 
     def __init__(
         self, change: Change, source: RecordSource, fencing_token: int = 0, reading: Reading = AS_IT_COMES
@@ -76,6 +83,10 @@ class Record:
         self._source = source
         self._fencing_token = fencing_token
         self._reading = reading
+        self._details: Details | None = None
+        self._keys: dict[str, Value] | None = None
+        self._new_image: dict[str, Value] | None = _UNREAD
+        self._old_image: dict[str, Value] | None = _UNREAD
 
     @classmethod
     def from_dynamodb_json(
@@ -136,7 +147,7 @@ class Record:
     @property
     def event_id(self) -> str:
         """A globally unique identifier of this change: use it to recognise a repeat."""
-        return self._change.event_id or ""
+        return self._more.event_id or ""
 
     @property
     def event_name(self) -> str:
@@ -146,26 +157,23 @@ class Record:
     @property
     def event_version(self) -> str:
         """The version of the record's format, such as `1.1`."""
-        return self._change.event_version or ""
+        return self._more.event_version or ""
 
     @property
     def event_source(self) -> str:
         """The service that made the record: `aws:dynamodb`."""
-        return self._change.event_source or ""
+        return self._more.event_source or ""
 
     @property
     def aws_region(self) -> str:
         """The region of the table."""
-        return self._change.aws_region or ""
+        return self._more.aws_region or ""
 
     @property
     def keys(self) -> dict[str, Value]:
         """The primary key of the item."""
-        try:
-            return self._keys
-        except AttributeError:
-            pass
-        self._keys = read_image(self._change, "Keys", self._change.keys, self._reading.decode) or {}
+        if self._keys is None:
+            self._keys = read_image(self._change, "Keys", self._change.keys, self._reading.decode) or {}
         return self._keys
 
     @property
@@ -185,9 +193,10 @@ class Record:
 
         Raises ConfigurationError if the stream does not carry it.
         """
-        if self._change.event_name != "REMOVE":
+        image = self._new()
+        if image is None and self._change.event_name != "REMOVE":
             self._need("new_image", _WITH_NEW)
-        return self._new()
+        return image
 
     @property
     def old_image(self) -> dict[str, Value] | None:
@@ -195,19 +204,20 @@ class Record:
 
         Raises ConfigurationError if the stream does not carry it.
         """
-        if self._change.event_name != "INSERT":
+        image = self._old()
+        if image is None and self._change.event_name != "INSERT":
             self._need("old_image", _WITH_OLD)
-        return self._old()
+        return image
 
     @property
     def size_bytes(self) -> int | None:
         """The size of the record in bytes, as DynamoDB counts it."""
-        return self._change.size_bytes
+        return self._more.size_bytes
 
     @property
     def stream_view_type(self) -> str | None:
         """What the stream carries: `KEYS_ONLY`, `NEW_IMAGE`, `OLD_IMAGE` or `NEW_AND_OLD_IMAGES`."""
-        return self._change.stream_view_type
+        return self._more.stream_view_type
 
     @property
     def created_at(self) -> datetime | None:
@@ -216,7 +226,7 @@ class Record:
         It is `ApproximateCreationDateTime`; None if the record has none. Raises DecodeError for a time that
         `datetime` does not have.
         """
-        millis = self._change.creation_millis
+        millis = self._more.creation_millis
         try:
             return None if millis is None else _EPOCH + timedelta(milliseconds=millis)
         except OverflowError:
@@ -225,7 +235,7 @@ class Record:
     @property
     def user_identity(self) -> UserIdentity | None:
         """Who made the change, when it was not a client; None for the changes that clients make."""
-        identity = self._change.user_identity
+        identity = self._more.user_identity
         return None if identity is None else UserIdentity(identity[0] or "", identity[1] or "")
 
     @property
@@ -284,11 +294,17 @@ class Record:
 
     @property
     def _identity(self) -> str | tuple[str, str]:
-        return self._change.event_id or (self.stream_arn, self.sequence_number)
+        return self._more.event_id or (self.stream_arn, self.sequence_number)
+
+    @property
+    def _more(self) -> Details:
+        if self._details is None:
+            self._details = self._change.details
+        return self._details
 
     def _need(self, asked: str, view_types: tuple[str, ...]) -> None:
         """Refuse what the stream does not carry, with one of these view types it would."""
-        view_type = self._change.stream_view_type
+        view_type = self._more.stream_view_type
         if view_type is None or view_type in view_types:
             return
         raise ConfigurationError(
@@ -307,19 +323,17 @@ class Record:
         return self._old() or {}, self._new() or {}
 
     def _new(self) -> dict[str, Value] | None:
-        try:
-            return self._new_image
-        except AttributeError:
-            pass
-        self._new_image = read_image(self._change, "NewImage", self._change.new_image, self._reading.decode)
+        if self._new_image is _UNREAD:
+            self._new_image = read_image(
+                self._change, "NewImage", self._change.new_image, self._reading.decode
+            )
         return self._new_image
 
     def _old(self) -> dict[str, Value] | None:
-        try:
-            return self._old_image
-        except AttributeError:
-            pass
-        self._old_image = read_image(self._change, "OldImage", self._change.old_image, self._reading.decode)
+        if self._old_image is _UNREAD:
+            self._old_image = read_image(
+                self._change, "OldImage", self._change.old_image, self._reading.decode
+            )
         return self._old_image
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import select
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
 from record_processor.errors import ProtocolError
 
@@ -17,6 +18,7 @@ MOST_FRAME_BYTES: Final = 16 << 20
 _LENGTH_BYTES: Final = 4
 _READ_BYTES: Final = 1 << 18
 _CLOSED: Final = -1
+_Read = TypeVar("_Read")
 
 
 class DaemonGoneError(BaseException):
@@ -35,8 +37,6 @@ class Channel(ABC):
         self._write_fd = write_fd
         self._poll = select.poll()
         self._poll.register(read_fd, select.POLLIN)
-        # Its end grows and its beginning is deleted, both in constant time: no quadratic copying.
-        self._received = bytearray()
         self._is_ended = False
 
     def wait(self, timeout_seconds: float | None) -> bool:
@@ -45,10 +45,10 @@ class Channel(ABC):
         while not self._is_ended and not self._is_whole():
             if not self._poll.poll(_milliseconds_until(deadline)):
                 return False
-            self._read_some()
+            self._is_ended = not self._read_some()
         return True
 
-    def read(self) -> bytes:
+    def read(self) -> bytes | bytearray:
         """Return the next message once it is there.
 
         Raises DaemonGoneError at the end, and ProtocolError, again and again, if it cannot be a message.
@@ -76,22 +76,16 @@ class Channel(ABC):
                 os.close(fd)
         self._read_fd = self._write_fd = _CLOSED
 
-    def _read_some(self) -> None:
-        try:
-            piece = os.read(self._read_fd, _READ_BYTES)
-        except ConnectionResetError:
-            piece = b""
-        except OSError as error:
-            raise _closed_here(error) from None
-        self._received += piece
-        self._is_ended = not piece
+    @abstractmethod
+    def _read_some(self) -> bool:
+        """Read what is there, or wait for it; return whether there was anything."""
 
     @abstractmethod
     def _is_whole(self) -> bool:
         """Whether a whole message was received. Raises ProtocolError if what was received cannot be one."""
 
     @abstractmethod
-    def _take(self) -> bytes:
+    def _take(self) -> bytes | bytearray:
         """Remove the message from what was received, and return it."""
 
     @abstractmethod
@@ -105,21 +99,35 @@ class FrameChannel(Channel):
     def __init__(self, socket_fd: int) -> None:
         """Take over a connected, blocking socket."""
         super().__init__(socket_fd, socket_fd)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Expect a frame. It is read to where it stays: what is decoded of it is not copied."""
+        self._is_length = True
+        self._buffer = bytearray(_LENGTH_BYTES)
+        self._missing = memoryview(self._buffer)
+
+    def _read_some(self) -> bool:
+        count = _or_end(lambda: os.readv(self._read_fd, [self._missing]), 0)
+        self._missing = self._missing[count:]
+        return count > 0
 
     def _is_whole(self) -> bool:
-        received = len(self._received)
-        return received >= _LENGTH_BYTES and received >= _LENGTH_BYTES + self._length()
+        if self._is_length and not self._missing:
+            self._buffer = bytearray(self._length())
+            self._missing = memoryview(self._buffer)
+            self._is_length = False
+        return not self._is_length and not self._missing
 
     def _length(self) -> int:
-        length = int.from_bytes(self._received[:_LENGTH_BYTES], "big")
+        length = int.from_bytes(self._buffer, "big")
         if not 0 < length <= MOST_FRAME_BYTES:
             raise ProtocolError(f"a frame of {length} bytes from the daemon is empty or too long")
         return length
 
-    def _take(self) -> bytes:
-        end = _LENGTH_BYTES + self._length()
-        message = bytes(memoryview(self._received)[_LENGTH_BYTES:end])
-        del self._received[:end]
+    def _take(self) -> bytearray:
+        message = self._buffer
+        self._begin()
         return message
 
     def _wrapped(self, message: bytes) -> bytes:
@@ -132,7 +140,14 @@ class LineChannel(Channel):
     def __init__(self, read_fd: int, write_fd: int) -> None:
         """Take over two open, blocking file descriptors."""
         super().__init__(read_fd, write_fd)
+        # Its end grows and its beginning is deleted, both in constant time: no quadratic copying.
+        self._received = bytearray()
         self._searched_bytes = 0  # in so many bytes of what was received there is no line's end
+
+    def _read_some(self) -> bool:
+        piece = _or_end(lambda: os.read(self._read_fd, _READ_BYTES), b"")
+        self._received += piece
+        return bool(piece)
 
     def _is_whole(self) -> bool:
         end = self._received.find(b"\n", self._searched_bytes)
@@ -148,6 +163,16 @@ class LineChannel(Channel):
 
     def _wrapped(self, message: bytes) -> bytes:
         return message + b"\n"
+
+
+def _or_end(read: Callable[[], _Read], nothing: _Read) -> _Read:
+    """Return what is read, or nothing if the daemon is gone. Raises DaemonGoneError if the descriptor is."""
+    try:
+        return read()
+    except ConnectionResetError:
+        return nothing
+    except OSError as error:
+        raise _closed_here(error) from None
 
 
 def _closed_here(error: OSError) -> DaemonGoneError:

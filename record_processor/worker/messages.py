@@ -146,12 +146,12 @@ _JSON: Final[msgspec.json.Decoder[_Line]] = msgspec.json.Decoder(_Line)
 class Codec(NamedTuple):
     """One of the two ways to write messages."""
 
-    parse: Callable[[bytes], Message]
+    parse: Callable[[bytes | bytearray], Message]
     """Raises ProtocolError, whose message quotes nothing."""
     write: Callable[[Reply], bytes]
 
 
-def _parse(data: bytes, decode: Callable[[bytes], Message]) -> Message:
+def _parse(data: bytes | bytearray, decode: Callable[[bytes | bytearray], Message]) -> Message:
     message = _decoded(data, decode)
     # Raised here, not where it was caught: the exception's context would quote the message.
     if isinstance(message, str):
@@ -159,7 +159,7 @@ def _parse(data: bytes, decode: Callable[[bytes], Message]) -> Message:
     return message
 
 
-def _decoded(data: bytes, decode: Callable[[bytes], Message]) -> Message | str:
+def _decoded(data: bytes | bytearray, decode: Callable[[bytes | bytearray], Message]) -> Message | str:
     """Return the message, or what is wrong with it."""
     try:
         message = decode(data)
@@ -187,7 +187,7 @@ def _reason(error: Exception) -> str:
     return "it has no action that this version knows" if "Invalid value" in str(error) else str(error)
 
 
-def _decode_line(line: bytes) -> Message:
+def _decode_line(line: bytes | bytearray) -> Message:
     message = _JSON.decode(line)
     if not isinstance(message, ProcessRecords):
         return message

@@ -45,7 +45,7 @@ class Assignment(msgspec.Struct, frozen=True):
         return f"rp-{self.shard[-8:]}"
 
 
-def parse_assignment(line: bytes) -> Assignment:
+def parse_assignment(line: bytes | bytearray) -> Assignment:
     """Parse one line of JSON. Raises ProtocolError, which does not quote it: the token is a secret."""
     assignment = _assignment(line)
     if assignment is None:
@@ -98,7 +98,7 @@ def run_over(
     return REPLACE_ME
 
 
-def _assignment(line: bytes) -> Assignment | None:
+def _assignment(line: bytes | bytearray) -> Assignment | None:
     try:
         return msgspec.json.decode(line, type=Assignment)
     except UNREADABLE:

@@ -60,7 +60,7 @@ def test_records_keep_their_order(parse: Parse, written: Written) -> None:
     """A batch is the same on both wires, but for the images, which nobody has looked at yet."""
     batch = parse(written({"action": "processRecords", "records": [record(n) for n in (3, 1, 2)]}))
     assert isinstance(batch, messages.ProcessRecords)
-    assert [(change.sequence_number, change.event_id) for change in batch.records] == [
+    assert [(change.sequence_number, change.details.event_id) for change in batch.records] == [
         (str(number), f"event-{number}") for number in (3, 1, 2)
     ]
 
@@ -139,14 +139,13 @@ HOSTILE_RECORDS: list[object] = [
     None,
     {},
     [],
-    ["1"] * 12,
-    [1, *[None] * 12],
-    ["", *[None] * 12],
-    ["canary", *[None] * 12],
-    ["٣", *[None] * 12],
-    ["1" * 101, *[None] * 12],
-    ["1", None, None, "canary", *[None] * 9],
-    ["1", *[None] * 8, "canary", *[None] * 3],
+    ["1"] * 5,
+    [1, *[None] * 5],
+    ["", *[None] * 5],
+    ["canary", *[None] * 5],
+    ["٣", *[None] * 5],
+    ["1" * 101, *[None] * 5],
+    ["1", ["canary"], *[None] * 4],
 ]
 FRAMES: list[object] = [
     "canary",

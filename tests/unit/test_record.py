@@ -477,14 +477,26 @@ def test_what_the_page_shows(example: Example) -> None:
 def test_there_may_be_more_elements() -> None:
     """A later daemon may add to a record."""
     (example, *_) = examples("wire-record")
-    longer = b"\x9e" + example.wire[1:] + b"\x2a"
+    longer = b"\x97" + example.wire[1:] + b"\x2a"
     assert msgspec.msgpack.decode(longer, type=Change) == msgspec.msgpack.decode(example.wire, type=Change)
 
 
 def test_a_packed_identity_may_lack_something() -> None:
     """As it may in JSON."""
-    change = msgspec.structs.replace(_record()._change, user_identity=("Service", None))
+    details = msgspec.msgpack.encode([None, None, None, None, ["Service", None]])
+    packed = msgspec.Raw(msgspec.msgpack.encode(details))
+    change = msgspec.structs.replace(_record()._change, packed_details=packed)
     assert Record(change, SOURCE).user_identity == ("Service", "")
+
+
+@pytest.mark.parametrize("details", [b"\xc0", b"\xc4\x01\xc1", b"\xa6canary", b"\xc4\x07\x91\xa6canary\xff"])
+def test_broken_details_are_an_error_that_quotes_nothing(details: bytes) -> None:
+    """It is found at the first touch, and the sequence number is still known."""
+    record = Record(msgspec.structs.replace(_record()._change, packed_details=msgspec.Raw(details)), SOURCE)
+    with pytest.raises(DecodeError, match=f"record {record.sequence_number} .*its details") as caught:
+        str(record.event_id)
+    assert "canary" not in str(caught.value)
+    assert caught.value.__context__ is None
 
 
 # --- AWS's event ---
