@@ -133,17 +133,3 @@ def _written_scalar(value: Any, form: Form) -> dict[str, Any]:
         case bytes():
             return {"B": form.binary(value)}
     raise AssertionError(type(value))
-
-
-# --- What is equal ---
-
-
-def typed(value: Any) -> Any:
-    """Make 1, True and Decimal(1) different, as they are."""
-    if isinstance(value, dict):
-        return {name: typed(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [typed(inner) for inner in value]
-    if isinstance(value, set):
-        return {typed(inner) for inner in value}
-    return (type(value), value)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from record_processor.testing import DynamoDBLocal, wait_until
 from record_processor.testing.plugin import MakeStreamTable
+from tests.items import typed
 from tests.local.application import MakeApplication
-from tests.stream_records import Form, names, typed, values, written
+from tests.stream_records import Form, names, values, written
 
 pytestmark = pytest.mark.local
 

@@ -15,7 +15,8 @@ from benchmarks.encoder import Encoded, Encoder
 from record_processor import Record
 from record_processor.record import RecordSource
 from record_processor.worker.messages import FRAMES, LINES, Message, ProcessRecords
-from tests.stream_records import AS_JSON, Form, in_full, in_powers, keys, names, typed, values, written
+from tests.items import typed
+from tests.stream_records import AS_JSON, Form, in_full, in_powers, keys, names, values, written
 
 SOURCE: Final = RecordSource(
     "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-11-23T23:45:06.970",
