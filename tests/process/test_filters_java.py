@@ -20,7 +20,7 @@ from record_processor.filters import ChangedAttributes, FilterCriteria
 from record_processor.launcher.java import daemon_command
 
 SOURCES: Final = Path(__file__).parents[2] / "src" / "test" / "java"
-EXAMPLES: Final = 60
+EXAMPLES: Final = 200
 PATTERNS: Final = 20  # for each record
 BIN: Final = f"{os.environ['JAVA_HOME']}/bin/" if os.environ.get("JAVA_HOME") else ""
 
@@ -160,7 +160,9 @@ class Chance(Random):
     def line(self, depth: int) -> dict[str, Any]:
         """Make an element of a list that has some of few names."""
         names = self.sample("abc", self.randint(0, 3))
-        return {name: {"S": "a"} if self.random() < 0.6 else self.value(depth) for name in names}
+        return {
+            name: {"S": self.choice("abc")} if self.random() < 0.7 else self.value(depth) for name in names
+        }
 
     def image(self, depth: int = 2) -> dict[str, Any]:
         """Make an item."""
@@ -181,26 +183,30 @@ class Chance(Random):
     def pattern(self, found: Sequence[Leaf], depth: int = 2) -> Tree:
         """Make an object of conditions and `$or`s."""
         tree: Tree = []
+        near = found
         for _ in range(self.randint(1, 3)):
             if depth and self.random() < 0.25:
-                branches = [self.pattern(found, depth - 1) for _ in range(self.randint(2, 3))]
+                branches = [self.pattern(near, depth - 1) for _ in range(self.randint(2, 3))]
                 tree += self.choice([[("$or", branches)], _moved_in(branches)])
             else:
-                tree += self.condition(found)
+                leaf = self.choice(near if self.random() < 0.7 else found)
+                near = [other for other in found if other[0][:3] == leaf[0][:3]]
+                tree += self.condition(leaf)
         return tree
 
-    def condition(self, found: Sequence[Leaf]) -> Tree:
+    def condition(self, leaf: Leaf) -> Tree:
         """Make a list of matchers, and the objects around it."""
-        steps, value = self.choice(found)
-        if self.random() < (0.3 if self.is_careless else 0.1):
-            at = self.randrange(len(steps)) if self.is_careless else 2 * (len(steps) > 3)
-            other = self.choice([*NAMES, "N", "s", "NewImages", "dynamodb"])
-            steps = (*steps[:at], other, *steps[at + 1 :]) if at or self.is_careless else steps
-        odd = self.is_careless and self.random() < 0.2
-        matchers = [
-            self.choice(ODD_MATCHERS) if odd else self.matcher(value) for _ in range(self.randint(not odd, 3))
-        ]
-        return nested(steps, matchers)
+        steps, value = self.misled(leaf[0]), leaf[1]
+        if self.is_careless and self.random() < 0.2:
+            return nested(steps, self.choices(ODD_MATCHERS, k=self.randint(0, 2)))
+        return nested(steps, [self.matcher(value) for _ in range(self.choice([1, 1, 1, 2]))])
+
+    def misled(self, steps: tuple[str, ...]) -> tuple[str, ...]:
+        """Sometimes take another step, one of the item's names unless it is careless."""
+        at = self.randrange(len(steps)) if self.is_careless else 2
+        if at >= len(steps) - 1 or self.random() < 0.9:
+            return steps
+        return (*steps[:at], self.choice([*NAMES, "N", "s", "NewImages", "dynamodb"]), *steps[at + 1 :])
 
     def matcher(self, value: object) -> object:
         """Make what may match a value."""
