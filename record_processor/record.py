@@ -179,7 +179,7 @@ class Record(Generic[Item]):
         if item is None:
             self._need("item", _WITH_OLD if self._is_remove else _WITH_NEW)
             raise broken(self.sequence_number, "it has no image")
-        return item
+        return item  # type: ignore[no-any-return]
 
     @property
     def new_image(self) -> Item | None:
