@@ -104,15 +104,16 @@ def reason(error: Exception) -> str:
 
 def _extension(code: int, content: memoryview) -> Value:
     """Return what MessagePack has no type for. Raises one of UNREADABLE, or DecodeError."""
-    if code == _NUMBER_CODE:
-        text = content.tobytes().decode()
-        # Nearly all of them are fractions as DynamoDB writes them, of which nothing has to be looked at.
-        is_fraction = "." in text and "E" not in text and text[-1] != "0"
-        return Decimal(text) if is_fraction else _number(text)
-    decode = _SETS.get(code)
+    if code == _FRACTION_CODE:
+        return Decimal(content.tobytes().decode())
+    decode = _EXTENSIONS.get(code)
     if decode is None:
         raise DecodeError("an attribute value has a type that DynamoDB does not have")
     return decode(content)
+
+
+def _packed_number(content: memoryview) -> int | Decimal:
+    return _number(content.tobytes().decode())
 
 
 def _packed_number_set(content: memoryview) -> set[int | Decimal]:
@@ -120,16 +121,18 @@ def _packed_number_set(content: memoryview) -> set[int | Decimal]:
 
 
 def _member(extension: msgspec.msgpack.Ext) -> int | Decimal:
-    if extension.code != _NUMBER_CODE:
+    if extension.code not in (_NUMBER_CODE, _FRACTION_CODE):
         raise DecodeError("an NS has a member that is not a number")
-    return _number(bytes(extension.data).decode())
+    return _packed_number(memoryview(extension.data))
 
 
 _STRINGS: Final = msgspec.msgpack.Decoder(list[str])
 _NUMBERS: Final = msgspec.msgpack.Decoder(list[int | msgspec.msgpack.Ext])
 _BINARIES: Final = msgspec.msgpack.Decoder(list[bytes])
 _NUMBER_CODE: Final = 1
-_SETS: Final[Mapping[int, Callable[[memoryview], Value]]] = {
+_FRACTION_CODE: Final = 5
+_EXTENSIONS: Final[Mapping[int, Callable[[memoryview], Value]]] = {
+    _NUMBER_CODE: _packed_number,
     2: lambda content: set(_STRINGS.decode(content)),
     3: _packed_number_set,
     4: lambda content: set(_BINARIES.decode(content)),

@@ -111,7 +111,8 @@ def _number(text: str) -> int | Ext:
     is_small = number.adjusted() < 20 and number == number.to_integral_value()
     if is_small and -(2**63) <= int(number) < 2**63:
         return int(number)
-    return Ext(1, text.encode())
+    is_plain_fraction = "." in text and "E" not in text.upper() and not text.endswith("0")
+    return Ext(5 if is_plain_fraction else 1, text.encode())
 
 
 _ENCODERS: Final[Mapping[str, Callable[[Any], object]]] = {

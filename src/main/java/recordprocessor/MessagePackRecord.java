@@ -23,6 +23,7 @@ final class MessagePackRecord {
     private static final byte STRING_SET = 2;
     private static final byte NUMBER_SET = 3;
     private static final byte BINARY_SET = 4;
+    private static final byte FRACTION = 5;
     /** DynamoDB allows 32 levels; this only keeps a value that cannot be from ending the thread. */
     private static final int MAX_DEPTH = 100;
 
@@ -148,8 +149,13 @@ final class MessagePackRecord {
             return;
         }
         byte[] content = utf8(text);
-        packer.packExtensionTypeHeader(NUMBER, content.length);
+        packer.packExtensionTypeHeader(isPlainFraction(text) ? FRACTION : NUMBER, content.length);
         packer.writePayload(content);
+    }
+
+    /** What needs no second look: digits behind a point, the last of which counts. */
+    private static boolean isPlainFraction(String text) {
+        return text.indexOf('.') > 0 && text.indexOf('E') < 0 && text.indexOf('e') < 0 && !text.endsWith("0");
     }
 
     /** The number if its text is exactly how 64 bits are written; whatever else comes keeps its text. */
