@@ -377,7 +377,7 @@ class MessagePackWireTest {
     private static AttributeValue extension(MessageUnpacker unpacker) throws IOException {
         ExtensionTypeHeader header = unpacker.unpackExtensionTypeHeader();
         byte[] content = unpacker.readPayload(header.getLength());
-        if (header.getType() == 1) {
+        if (header.getType() == 1 || header.getType() == 5) {
             return AttributeValue.fromN(new String(content, java.nio.charset.StandardCharsets.UTF_8));
         }
         try (MessageUnpacker inner = MessagePack.newDefaultUnpacker(content)) {
