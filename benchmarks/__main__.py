@@ -11,7 +11,7 @@ from typing import Final
 
 from benchmarks.frame import ROUNDS, Case, run
 
-BENCHMARKS: Final = ("decode",)
+BENCHMARKS: Final = ("decode", "filter")
 """Modules of this package. Each says what it measures in its docstring's first line, and has `cases()`."""
 
 

@@ -11,6 +11,7 @@ from record_processor.errors import (
     FatalError,
     InvalidStateError,
     LeaseLostError,
+    ModelError,
     ProtocolError,
     RecordProcessorError,
     StartError,
@@ -35,6 +36,7 @@ __all__ = [
     "InvalidStateError",
     "LeaseLostError",
     "DecodeError",
+    "ModelError",
     # What the command and the daemon end with
     "RecordProcessorError",
     "ConfigurationError",

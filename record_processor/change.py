@@ -17,7 +17,6 @@ from record_processor.errors import DecodeError
 from record_processor.values import (
     UNREADABLE,
     Image,
-    ImageDecoder,
     JsonImage,
     Value,
     decode_image,
@@ -77,12 +76,11 @@ _BINARY: Final = msgspec.msgpack.Decoder(bytes)
 _DETAILS: Final = msgspec.msgpack.Decoder(Details)
 
 
-def read_image(change: Change, name: str, image: Image, decode: ImageDecoder) -> dict[str, Value] | None:
-    """Decode `Keys` or an image; None if it is not there. Raises DecodeError.
+def checked(change: Change, name: str, item: dict[str, Value] | str | None) -> dict[str, Value] | None:
+    """Return what was decoded of `Keys` or an image; None if it is not there. Raises DecodeError.
 
     Not to be called while an exception is handled, which would be in its error's context.
     """
-    item = decode(image)
     if isinstance(item, str):
         raise broken(change.sequence_number, f"{name}: {item}")
     return item or None  # the adapter may write a missing image as an empty one
@@ -259,7 +257,7 @@ def _seconds(millis: int | None) -> int | float | None:
 
 
 def _encoded_image(change: Change, name: str, image: Image) -> dict[str, Any] | None:
-    item = read_image(change, name, image, decode_image)
+    item = checked(change, name, decode_image(image))
     return None if item is None else encode_item(item)
 
 

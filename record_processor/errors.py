@@ -5,6 +5,7 @@ RecordProcessorError
 ├── StartError              AWS or this host refused the start; the command exits with 3
 ├── FatalError              running on would be wrong; the command exits with 4
 ├── DecodeError             a record has a shape DynamoDB does not send; it is retried, never passed over
+├── ModelError              an item does not fit the processor's `model`; it is retried, never passed over
 ├── CheckpointError         a checkpoint asked for by hand was refused: it would pass an unhandled record
 │   ├── ThrottlingError     DynamoDB throttled it; ask again later
 │   ├── DependencyError     DynamoDB did not answer; ask again later
@@ -55,6 +56,10 @@ class FatalError(RecordProcessorError):
 
 class DecodeError(RecordProcessorError):
     """A record has a shape that DynamoDB does not send."""
+
+
+class ModelError(RecordProcessorError):
+    """An item does not fit the processor's `model`."""
 
 
 class CheckpointError(RecordProcessorError):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Generic, Protocol
 
+from record_processor.models import Item
 from record_processor.record import Record
 
 
@@ -27,7 +28,7 @@ class TeardownReason(str, Enum):
 class Checkpointer(Protocol):
     """Stores by hand how far a shard was handled. Nobody must: `checkpointIntervalMillis` does it, too."""
 
-    def checkpoint(self, record: Record | None = None) -> None:
+    def checkpoint(self, record: Record[Any] | None = None) -> None:
         """Store now that `record` and all before it are done; without one, every record handled so far.
 
         Call it from the thread that runs the handler. Raises a CheckpointError: LeaseLostError,
@@ -55,13 +56,23 @@ class ShardContext:
     """Stores by hand how far the shard was handled."""
 
 
-class RecordProcessor:
+class RecordProcessor(Generic[Item]):
     """Handles the changes of a table. Subclass it and override what you need; `__init__` takes no arguments.
 
     Override `on_insert`, `on_modify` and `on_remove`; or `process_record` for all of them; or `process_batch`
     to handle many at once. A method that returns says that its records are done, their effects durable. One
     that raises is called again with the same records, after a growing pause, until it returns: no record is
     passed over, and none behind it runs ahead.
+
+    A bare `RecordProcessor` is given items as dicts, `RecordProcessor[Order]` as objects of its `model`,
+    Order.
+    """
+
+    model: type[Item] | None = None
+    """What a record's `item`, `new_image` and `old_image` are made of; None for dicts.
+
+    It is a dataclass, a msgspec.Struct, a pydantic model or a pydantic dataclass. An item that does not fit
+    raises ModelError when the handler touches it.
     """
 
     def setup(self, context: ShardContext) -> None:
@@ -76,16 +87,16 @@ class RecordProcessor:
         An exception is logged and changes nothing.
         """
 
-    def on_insert(self, record: Record) -> None:
+    def on_insert(self, record: Record[Item]) -> None:
         """Handle an item that was added."""
 
-    def on_modify(self, record: Record) -> None:
+    def on_modify(self, record: Record[Item]) -> None:
         """Handle an item that was changed."""
 
-    def on_remove(self, record: Record) -> None:
+    def on_remove(self, record: Record[Item]) -> None:
         """Handle an item that was deleted, by a client or by time to live (`record.is_ttl_delete`)."""
 
-    def process_record(self, record: Record) -> None:
+    def process_record(self, record: Record[Item]) -> None:
         """Handle one record; unless overridden, by `on_insert`, `on_modify` or `on_remove`.
 
         Raises ValueError for an event name that DynamoDB Streams does not have.
@@ -100,7 +111,7 @@ class RecordProcessor:
             case _:
                 raise ValueError(f"record {record.sequence_number} is neither INSERT, MODIFY nor REMOVE")
 
-    def process_batch(self, records: Sequence[Record]) -> None:
+    def process_batch(self, records: Sequence[Record[Item]]) -> None:
         """Handle a batch, in the order of its records; unless overridden, by `process_record` for each.
 
         If it raises, it is called again with the same records, without those checkpointed by hand.

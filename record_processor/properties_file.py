@@ -24,6 +24,8 @@ class Entry(NamedTuple):
     """The line that it starts on, from 1."""
     name: str
     value: str
+    verbatim: str
+    """The value with its backslashes: what somebody pasted who does not know that they are escapes here."""
 
 
 def parse(text: str) -> Iterator[Entry]:
@@ -35,7 +37,8 @@ def parse(text: str) -> Iterator[Entry]:
     """
     for line, logical in _logical_lines(text):
         match = cast("re.Match[str]", _ENTRY.match(logical))  # it matches even the empty string
-        yield Entry(line, _unescaped(match["name"]), _unescaped(match["value"].rstrip(_WHITE_SPACE)))
+        value = match["value"].rstrip(_WHITE_SPACE)
+        yield Entry(line, _unescaped(match["name"]), _unescaped(value), value)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple
 
-from record_processor.change import Change, Details, broken, change_from_event, event_from_change, read_image
+from record_processor.change import Change, broken, change_from_event, checked, event_from_change
 from record_processor.differences import ABSENT, differences, find
-from record_processor.errors import ConfigurationError
+from record_processor.errors import ConfigurationError, ModelError
+from record_processor.models import Converter, Item, Misfit, Model, converter
 from record_processor.paths import Path, parse, write
-from record_processor.values import ImageDecoder, Value, decode_image
+from record_processor.values import Image, ImageDecoder, Value, decode_image
 
-_UNREAD: Final[dict[str, Value]] = {}
+_UNREAD: Final = object()
 """Stands for an image that nobody has asked for."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -36,70 +37,61 @@ class UserIdentity(NamedTuple):
 
 
 class RecordSource(NamedTuple):
-    """Where a worker's records come from: the same for all of a shard."""
+    """Where a worker's records come from, and how their items are read: the same for all of a shard."""
 
     stream_arn: str
     table_name: str
     shard_id: str
-
-
-class Reading(NamedTuple):
-    """How a worker reads items: the same for all of its records."""
-
     decode: ImageDecoder = decode_image
+    """What numbers become."""
+    convert: Converter | None = None
+    """Makes objects of the processor's `model`, if it has one."""
 
 
-AS_IT_COMES: Final = Reading()
-"""Whole numbers are `int`."""
-
-
-class Record:
+class Record(Generic[Item]):
     """One change of one item, as DynamoDB Streams describes it.
 
     Fields and their meaning are those of the DynamoDB Streams API's `Record` and `StreamRecord`. Attributes
     are decoded at the first touch, and raise `DecodeError` for a shape that DynamoDB never sends. What the
     stream's view type does not carry raises `ConfigurationError` when it is asked for.
 
+    `Record[Order]` is a record whose `item`, `new_image` and `old_image` are of the processor's `model`,
+    Order. They are made at the first touch, once, and raise `ModelError` if they do not fit. A bare `Record`
+    has them as dicts.
+
     Two records are equal if they are of one change, by their event id: one that is delivered again is found
     in a set or dict. A record without one goes by its stream and sequence number.
     """
 
-    __slots__ = (
-        "_change",
-        "_details",
-        "_fencing_token",
-        "_keys",
-        "_new_image",
-        "_old_image",
-        "_reading",
-        "_source",
-    )
+    __slots__ = ("_change", "_fencing_token", "_keys", "_new", "_old", "_source")
 
-    def __init__(
-        self, change: Change, source: RecordSource, fencing_token: int = 0, reading: Reading = AS_IT_COMES
-    ) -> None:
-        """Take what changed, where it comes from, the lease's counter, and how items are read."""
+    def __init__(self, change: Change, source: RecordSource, fencing_token: int = 0) -> None:
+        """Take what changed, where it comes from, and the lease's counter."""
         self._change = change
         self._source = source
         self._fencing_token = fencing_token
-        self._reading = reading
-        self._details: Details | None = None
         self._keys: dict[str, Value] | None = None
-        self._new_image: dict[str, Value] | None = _UNREAD
-        self._old_image: dict[str, Value] | None = _UNREAD
+        self._new: Any = _UNREAD
+        self._old: Any = _UNREAD
 
     @classmethod
     def from_dynamodb_json(
-        cls, event: Mapping[str, Any], shard_id: str = "", fencing_token: int = 0
-    ) -> Record:
+        cls,
+        event: Mapping[str, Any],
+        shard_id: str = "",
+        fencing_token: int = 0,
+        model: type[Model] | None = None,
+    ) -> Record[Model]:
         """Make a record of AWS's event, one of those that Lambda hands to a function, times in seconds.
 
-        Its stream and table are those of `eventSourceARN`, or empty. Raises DecodeError if the event has no
-        sequence number or a field of a wrong type; a malformed image is found at its first touch.
+        Its stream and table are those of `eventSourceARN`, or empty; its items are of the model, or dicts.
+        Raises DecodeError if the event has no sequence number or a field of a wrong type; a malformed image
+        is found at its first touch.
         The shape is that of https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html.
         """
         change, stream_arn, table_name = change_from_event(event)
-        return cls(change, RecordSource(stream_arn, table_name, shard_id), fencing_token)
+        convert = converter(model) if model else None
+        return Record(change, RecordSource(stream_arn, table_name, shard_id, convert=convert), fencing_token)
 
     def to_dynamodb_json(self) -> dict[str, Any]:
         """Return the record as AWS's event, which `from_dynamodb_json` reads and `json.dumps` takes.
@@ -110,9 +102,9 @@ class Record:
         """
         return event_from_change(self._change, self.stream_arn)
 
-    def undecoded(self) -> Record:
+    def undecoded(self) -> Record[Item]:
         """Return the same record with nothing decoded: what a failed handler changed in it is gone."""
-        return Record(self._change, self._source, self._fencing_token, self._reading)
+        return Record(self._change, self._source, self._fencing_token)
 
     @property
     def sequence_number(self) -> str:
@@ -147,7 +139,7 @@ class Record:
     @property
     def event_id(self) -> str:
         """A globally unique identifier of this change: use it to recognise a repeat."""
-        return self._more.event_id or ""
+        return self._change.details.event_id or ""
 
     @property
     def event_name(self) -> str:
@@ -157,67 +149,71 @@ class Record:
     @property
     def event_version(self) -> str:
         """The version of the record's format, such as `1.1`."""
-        return self._more.event_version or ""
+        return self._change.details.event_version or ""
 
     @property
     def event_source(self) -> str:
         """The service that made the record: `aws:dynamodb`."""
-        return self._more.event_source or ""
+        return self._change.details.event_source or ""
 
     @property
     def aws_region(self) -> str:
         """The region of the table."""
-        return self._more.aws_region or ""
+        return self._change.details.aws_region or ""
 
     @property
     def keys(self) -> dict[str, Value]:
         """The primary key of the item."""
         if self._keys is None:
-            self._keys = read_image(self._change, "Keys", self._change.keys, self._reading.decode) or {}
+            keys = self._source.decode(self._change.keys)
+            self._keys = keys if type(keys) is dict else checked(self._change, "Keys", keys) or {}
         return self._keys
 
     @property
-    def item(self) -> dict[str, Value]:
+    def item(self) -> Item:
         """The item as it is now: the new image, or for a REMOVE the old one.
 
         Raises ConfigurationError if the stream does not carry it, DecodeError if it is missing all the same.
         """
-        item = self._item("item")
+        item = self._read_old() if self._is_remove else self._read_new()
         if item is None:
+            self._need("item", _WITH_OLD if self._is_remove else _WITH_NEW)
             raise broken(self.sequence_number, "it has no image")
-        return item
+        return item  # type: ignore[no-any-return]
 
     @property
-    def new_image(self) -> dict[str, Value] | None:
+    def new_image(self) -> Item | None:
         """The item after the change; None for a REMOVE.
 
         Raises ConfigurationError if the stream does not carry it.
         """
-        image = self._new()
-        if image is None and self._change.event_name != "REMOVE":
+        if self._new is _UNREAD:
+            self._new = self._read("NewImage", self._change.new_image)
+        if self._new is None and not self._is_remove:
             self._need("new_image", _WITH_NEW)
-        return image
+        return self._new  # type: ignore[no-any-return]
 
     @property
-    def old_image(self) -> dict[str, Value] | None:
+    def old_image(self) -> Item | None:
         """The item before the change; None for an INSERT.
 
         Raises ConfigurationError if the stream does not carry it.
         """
-        image = self._old()
-        if image is None and self._change.event_name != "INSERT":
+        if self._old is _UNREAD:
+            self._old = self._read("OldImage", self._change.old_image)
+        if self._old is None and self._change.event_name != "INSERT":
             self._need("old_image", _WITH_OLD)
-        return image
+        return self._old  # type: ignore[no-any-return]
 
     @property
     def size_bytes(self) -> int | None:
         """The size of the record in bytes, as DynamoDB counts it."""
-        return self._more.size_bytes
+        return self._change.details.size_bytes
 
     @property
     def stream_view_type(self) -> str | None:
         """What the stream carries: `KEYS_ONLY`, `NEW_IMAGE`, `OLD_IMAGE` or `NEW_AND_OLD_IMAGES`."""
-        return self._more.stream_view_type
+        return self._change.details.stream_view_type
 
     @property
     def created_at(self) -> datetime | None:
@@ -226,7 +222,7 @@ class Record:
         It is `ApproximateCreationDateTime`; None if the record has none. Raises DecodeError for a time that
         `datetime` does not have.
         """
-        millis = self._more.creation_millis
+        millis = self._change.details.creation_millis
         try:
             return None if millis is None else _EPOCH + timedelta(milliseconds=millis)
         except OverflowError:
@@ -235,7 +231,7 @@ class Record:
     @property
     def user_identity(self) -> UserIdentity | None:
         """Who made the change, when it was not a client; None for the changes that clients make."""
-        identity = self._more.user_identity
+        identity = self._change.details.user_identity
         return None if identity is None else UserIdentity(identity[0] or "", identity[1] or "")
 
     @property
@@ -254,7 +250,8 @@ class Record:
         the item.
         """
         steps = _steps("get()", path)
-        value = find(self._item("get()"), steps)
+        self._need("get()", _WITH_OLD if self._is_remove else _WITH_NEW)
+        value = find(self._plain_old() if self._is_remove else self._plain_new(), steps)
         return default if value is ABSENT else value
 
     def changed(self, path: str) -> bool:
@@ -294,17 +291,16 @@ class Record:
 
     @property
     def _identity(self) -> str | tuple[str, str]:
-        return self._more.event_id or (self.stream_arn, self.sequence_number)
+        return self._change.details.event_id or (self.stream_arn, self.sequence_number)
 
     @property
-    def _more(self) -> Details:
-        if self._details is None:
-            self._details = self._change.details
-        return self._details
+    def _is_remove(self) -> bool:
+        """Then the item is the old image."""
+        return self._change.event_name == "REMOVE"
 
     def _need(self, asked: str, view_types: tuple[str, ...]) -> None:
         """Refuse what the stream does not carry, with one of these view types it would."""
-        view_type = self._more.stream_view_type
+        view_type = self._change.details.stream_view_type
         if view_type is None or view_type in view_types:
             return
         raise ConfigurationError(
@@ -313,28 +309,41 @@ class Record:
             f"{' or '.join(view_types)}"
         )
 
-    def _item(self, asked: str) -> dict[str, Value] | None:
-        is_remove = self.event_name == "REMOVE"
-        self._need(asked, _WITH_OLD if is_remove else _WITH_NEW)
-        return self._old() if is_remove else self._new()
-
     def _both_images(self, asked: str) -> tuple[dict[str, Value], dict[str, Value]]:
         self._need(asked, _WITH_BOTH)
-        return self._old() or {}, self._new() or {}
+        return self._plain_old() or {}, self._plain_new() or {}
 
-    def _new(self) -> dict[str, Value] | None:
-        if self._new_image is _UNREAD:
-            self._new_image = read_image(
-                self._change, "NewImage", self._change.new_image, self._reading.decode
-            )
-        return self._new_image
+    def _plain_new(self) -> Any:
+        if self._source.convert is None:
+            return self._read_new()
+        return checked(self._change, "NewImage", self._source.decode(self._change.new_image))
 
-    def _old(self) -> dict[str, Value] | None:
-        if self._old_image is _UNREAD:
-            self._old_image = read_image(
-                self._change, "OldImage", self._change.old_image, self._reading.decode
-            )
-        return self._old_image
+    def _plain_old(self) -> Any:
+        if self._source.convert is None:
+            return self._read_old()
+        return checked(self._change, "OldImage", self._source.decode(self._change.old_image))
+
+    def _read_new(self) -> Any:
+        if self._new is _UNREAD:
+            self._new = self._read("NewImage", self._change.new_image)
+        return self._new
+
+    def _read_old(self) -> Any:
+        if self._old is _UNREAD:
+            self._old = self._read("OldImage", self._change.old_image)
+        return self._old
+
+    def _read(self, name: str, image: Image) -> Any:
+        convert = self._source.convert
+        if convert is None:
+            item = self._source.decode(image)
+            return item if type(item) is dict and item else checked(self._change, name, item)
+        # From values that nobody else has: a model may keep and change them.
+        item = checked(self._change, name, decode_image(image))
+        made = None if item is None else convert(item)
+        if isinstance(made, Misfit):
+            raise ModelError(f"record {self.sequence_number}: its {name} does not fit {made.reason}")
+        return made
 
 
 def _steps(asked: str, path: str) -> Path:

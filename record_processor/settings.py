@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 import os
 import re
 import shlex
@@ -19,9 +20,11 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from record_processor import properties_file
+from record_processor import paths, properties_file
 from record_processor.errors import ConfigurationError
+from record_processor.filters import FilterCriteria
 from record_processor.kcl_names import reason_refused
+from record_processor.properties_file import Entry
 
 Setting: TypeAlias = "str | int | bool | tuple[str, ...]"
 """The type of a property's value."""
@@ -56,6 +59,8 @@ class Property:
     help: str
     is_kcl: bool = False
     """Whether KCL's MultiLangDaemon knows it, too."""
+    is_json: bool = False
+    """Whether the value is JSON: as it stands in the file, or in a file beside it that `@` names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,22 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _filter_criteria(text: str) -> str:
+    try:
+        FilterCriteria.parse(text)
+    except ValueError as reason:
+        raise ConfigurationError(f"filterCriteria: {reason}") from None
+    return text
+
+
+def _path(text: str) -> str:
+    try:
+        paths.parse(text)
+    except ValueError:
+        raise ValueError("a list of attributes' paths, such as status, address.city") from None
+    return text
+
+
 _TABLE = _matching(_TABLE_NAME, "a table name: 3 to 255 of the characters a-z A-Z 0-9 _ . -")
 _ARN = _matching(
     _STREAM_ARN,
@@ -255,6 +276,24 @@ SCHEMA: Final[tuple[Property, ...]] = (
         _choice("int", "decimal"),
         "int",
         "What whole numbers are in your code: int, or Decimal as in boto3. Others are always Decimal.",
+    ),
+    Property(
+        "filterCriteria",
+        _READ,
+        "JSON",
+        _filter_criteria,
+        None,
+        "Only records that match one of these filters are handled: Lambda's FilterCriteria, as JSON or as "
+        "@<file>, which is beside this one. See docs/filtering.md.",
+        is_json=True,
+    ),
+    Property(
+        "changedAttributes",
+        _READ,
+        "list of paths",
+        _list_of(_path),
+        None,
+        "Of modifications, only those of one of these are handled: status, address.city, lines[0].price.",
     ),
     Property(
         "streamCheckIntervalMillis",
@@ -572,7 +611,7 @@ def load(path: Path | str, environ: Mapping[str, str] = os.environ) -> Settings:
             _check_name(entry.name, lines)
             lines[entry.name] = entry.line
             if entry.name in _BY_NAME:
-                values[entry.name] = _parse(_BY_NAME[entry.name], entry.value)
+                values[entry.name] = _parse(_BY_NAME[entry.name], _text_of(entry, where))
             else:
                 _check_ignored(entry.name, entry.value)
         except ConfigurationError as error:  # noqa: PERF203  # it names the line
@@ -586,13 +625,29 @@ def load(path: Path | str, environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings(where, MappingProxyType(defaults | values))
 
 
+def _text_of(entry: Entry, where: Path) -> str:
+    if not _BY_NAME[entry.name].is_json:
+        return entry.value
+    if entry.value.startswith("@"):
+        return _read(where.parent / entry.value[1:])
+    return entry.verbatim if _is_json(entry.verbatim) else entry.value
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if mode & (stat.S_IWGRP | stat.S_IWOTH) and stat.S_ISREG(mode):
                 raise ConfigurationError(
-                    f"{path}: others may write this file, and it says which program runs: "
+                    f"{path}: others may write this file, and it decides what is run: "
                     f"chmod go-w {shlex.quote(str(path))}"
                 )
             return file.read().decode("utf-8-sig")
@@ -633,7 +688,7 @@ def _parse(property_: Property, text: str) -> Setting:
     name = property_.name
     if not text:
         raise ConfigurationError(f"{name} has no value; write one, or remove the line")
-    if _CONTROL.search(text):
+    if _CONTROL.search(text) and not property_.is_json:
         raise ConfigurationError(f"the value of {name} contains a control character; remove it")
     try:
         return property_.parse(text)

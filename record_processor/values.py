@@ -52,10 +52,10 @@ It does not raise, because an exception would hold on to the one that it came fr
 def decode_image(image: Image) -> dict[str, Value] | str | None:
     """Return an item, whose whole numbers are `int`, or what is wrong with it."""
     try:
-        if isinstance(image, JsonImage):
+        if type(image) is JsonImage:
             return _json_item(image)
         item = _PACKED.decode(image)
-        return _ITEM.decode(item) if isinstance(item, bytes) else item
+        return _ITEM.decode(item) if type(item) is bytes else item
     except DecodeError as error:
         return str(error)
     except UNREADABLE as error:
@@ -105,18 +105,14 @@ def reason(error: Exception) -> str:
 def _extension(code: int, content: memoryview) -> Value:
     """Return what MessagePack has no type for. Raises one of UNREADABLE, or DecodeError."""
     if code == _NUMBER_CODE:
-        return _packed_number(content.tobytes().decode())
+        text = content.tobytes().decode()
+        # Nearly all of them are fractions as DynamoDB writes them, of which nothing has to be looked at.
+        is_fraction = "." in text and "E" not in text and text[-1] != "0"
+        return Decimal(text) if is_fraction else _number(text)
     decode = _SETS.get(code)
     if decode is None:
         raise DecodeError("an attribute value has a type that DynamoDB does not have")
     return decode(content)
-
-
-def _packed_number(text: str) -> int | Decimal:
-    """Nearly all of them are fractions as DynamoDB writes them, of which nothing has to be looked at."""
-    if "." in text and text[-1] != "0" and "E" not in text:
-        return Decimal(text)
-    return _number(text)
 
 
 def _packed_number_set(content: memoryview) -> set[int | Decimal]:
@@ -126,7 +122,7 @@ def _packed_number_set(content: memoryview) -> set[int | Decimal]:
 def _member(extension: msgspec.msgpack.Ext) -> int | Decimal:
     if extension.code != _NUMBER_CODE:
         raise DecodeError("an NS has a member that is not a number")
-    return _packed_number(bytes(extension.data).decode())
+    return _number(bytes(extension.data).decode())
 
 
 _STRINGS: Final = msgspec.msgpack.Decoder(list[str])

@@ -7,7 +7,7 @@ the wire nor checkpoints: what was handled is told to a `Progress`, and that dec
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from traceback import TracebackException
@@ -50,7 +50,7 @@ class Delivery:
     Asked as the last thing before each call of the handler, so it may also wait longer, until one is allowed.
     """
 
-    def deliver(self, records: Sequence[Record]) -> bool:
+    def deliver(self, records: Iterable[Record]) -> bool:
         """Hand out a batch; return whether all of it was handled, or else it was abandoned."""
         for portion in self._portions(records):
             if self.wait(0):
@@ -61,11 +61,11 @@ class Delivery:
             self.progress.handled(portion[-1])
         return True
 
-    def _portions(self, records: Sequence[Record]) -> Sequence[Sequence[Record]]:
+    def _portions(self, records: Iterable[Record]) -> Iterable[Sequence[Record]]:
         """Split a batch into what is handed out together: all of it, if `process_batch` is overridden."""
         if type(self.processor).process_batch is not RecordProcessor.process_batch:
-            return [records] if records else []
-        return [[record] for record in records]
+            return [batch] if (batch := list(records)) else []
+        return ([record] for record in records)
 
     def _handle(self, portion: Sequence[Record]) -> bool:
         failures = _Failures(portion, self.progress)

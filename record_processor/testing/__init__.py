@@ -11,6 +11,7 @@ from record_processor.testing.dynamodb_local import DynamoDBLocal
 from record_processor.testing.fault_proxy import FaultProxy
 from record_processor.testing.faults import Fault
 from record_processor.testing.history import Handled, HistoryLog, HistoryReport, Mark, check_history
+from record_processor.testing.record_filter import RecordFilter
 from record_processor.testing.tables import (
     Change,
     StreamTable,
@@ -39,6 +40,8 @@ __all__ = [
     "write_changes",
     "WrittenChanges",
     "change_number",
+    # What the daemon's filter lets through
+    "RecordFilter",
     # What handlers saw of them
     "HistoryLog",
     "Handled",

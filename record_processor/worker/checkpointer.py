@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from record_processor.errors import (
     CheckpointError,
@@ -58,7 +58,7 @@ class ShardCheckpointer:
 
     # What the user calls
 
-    def checkpoint(self, record: Record | None = None) -> None:
+    def checkpoint(self, record: Record[Any] | None = None) -> None:
         """Store now, as `record_processor.Checkpointer.checkpoint` says."""
         if self._owner != (os.getpid(), threading.get_ident()):
             raise CheckpointError("a checkpoint can only be made from the thread that runs the handler")

@@ -6,10 +6,11 @@ import difflib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, ForwardRef, TypeVar, get_args, get_origin
 
 from record_processor.errors import ConfigurationError
+from record_processor.models import Item, converter
 from record_processor.processor import RecordProcessor
 
 _HANDLERS: Final = ("on_insert", "on_modify", "on_remove", "process_record", "process_batch")
@@ -76,6 +77,7 @@ def _checked(name: str, found: object) -> type[RecordProcessor]:
         if overridden := _overridden(found, method):
             is_given_self = inspect.isfunction(inspect.getattr_static(found, method))
             _check_method(f"{name}.{method}", overridden, 2 if is_given_self else 1)
+    _check_model(name, found)
     return found
 
 
@@ -95,6 +97,46 @@ def _check_method(name: str, method: Callable[..., object], arguments: int) -> N
         )
     if not _accepts(method, arguments):
         raise ConfigurationError(f"{name} must take exactly one argument besides self")
+
+
+def _check_model(name: str, processor: type[RecordProcessor]) -> None:
+    model, parameter = processor.model, _parameter(processor)
+    if isinstance(parameter, ForwardRef):
+        parameter = getattr(sys.modules[processor.__module__], parameter.__forward_arg__, Any)
+    if model is not None:
+        try:
+            converter(model)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name}.model cannot be used: {error}") from None
+    if not _is_of(parameter, model):
+        shown = getattr(parameter, "__name__", parameter)
+        mistake = f"{name} is a RecordProcessor[{shown}]"
+        if model is None:
+            raise ConfigurationError(f"{mistake} without a model; add model = {shown}")
+        raise ConfigurationError(f"{mistake} with the model {model.__name__}; make the two the same")
+
+
+def _is_of(parameter: object, model: type | None) -> bool:
+    """Whether the model is of the type that handlers say they take."""
+    kind = get_origin(parameter) or parameter
+    if kind is Any or isinstance(kind, TypeVar):
+        return True
+    if isinstance(kind, type) and issubclass(kind, Mapping):
+        return model is None
+    return isinstance(kind, type) and model is not None and issubclass(model, kind)
+
+
+def _parameter(processor: type[RecordProcessor[Any]]) -> object:
+    """Return what a class says for RecordProcessor's type variable; a variable if it says nothing."""
+    if processor is RecordProcessor:
+        return Item
+    for base in vars(processor).get("__orig_bases__", processor.__bases__):
+        origin = get_origin(base) or base
+        if issubclass(origin, RecordProcessor):
+            inherited = _parameter(origin)
+            said = dict(zip(origin.__parameters__, get_args(base), strict=False))
+            return said.get(inherited, inherited)
+    return Item
 
 
 def _accepts(function: Callable[..., object], count: int) -> bool:

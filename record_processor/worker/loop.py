@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from record_processor.change import Change
 from record_processor.errors import ProtocolError
+from record_processor.models import converter
 from record_processor.pipeline.deliver import Delivery
 from record_processor.pipeline.retry import Backoff
 from record_processor.processor import RecordProcessor, ShardContext, TeardownReason
-from record_processor.record import Reading, Record, RecordSource
+from record_processor.record import Record, RecordSource
 from record_processor.values import IMAGE_DECODERS
 from record_processor.worker.checkpointer import ShardCheckpointer
 from record_processor.worker.conversation import Conversation
@@ -51,8 +52,8 @@ def run(conversation: Conversation, make_processor: Callable[[], RecordProcessor
     checkpointer = ShardCheckpointer(conversation)
     processor = _set_up(make_processor, message, checkpointer)
     conversation.say_done(message.action)
-    source = RecordSource(message.stream_arn, message.table_name, message.shard_id)
-    _Shard(conversation, processor, checkpointer, source, options).run()
+    source = _source(message, processor, options)
+    _Shard(conversation, processor, checkpointer, source, options.backoff).run()
 
 
 def _set_up(
@@ -69,6 +70,17 @@ def _set_up(
     return processor
 
 
+def _source(shard: Initialize, processor: RecordProcessor, options: Options) -> RecordSource:
+    model = type(processor).model  # the class's, which was checked; handlers may call anything model
+    return RecordSource(
+        shard.stream_arn,
+        shard.table_name,
+        shard.shard_id,
+        IMAGE_DECODERS[options.numbers],
+        converter(model) if model else None,
+    )
+
+
 class _Shard:
     """A shard whose record processor is set up."""
 
@@ -78,14 +90,13 @@ class _Shard:
         processor: RecordProcessor,
         checkpointer: ShardCheckpointer,
         source: RecordSource,
-        options: Options,
+        backoff: Backoff,
     ) -> None:
         self._conversation = conversation
         self._processor = processor
         self._checkpointer = checkpointer
         self._source = source
-        self._reading = Reading(IMAGE_DECODERS[options.numbers])
-        self._delivery = Delivery(processor, checkpointer, options.backoff, self._is_abandoned)
+        self._delivery = Delivery(processor, checkpointer, backoff, self._is_abandoned)
 
     def run(self) -> None:
         """Do what the daemon says, message by message."""
@@ -106,9 +117,9 @@ class _Shard:
     def _process(self, changes: list[Change]) -> None:
         """Handle a batch. What is abandoned is not acknowledged: it goes to the shard's next worker."""
         token = self._conversation.fencing_token
-        records = [Record(change, self._source, token, self._reading) for change in changes]
         self._checkpointer.batch_begins()
-        if self._delivery.deliver(records):
+        # One after the other: what was decoded of a record that is handled is not kept.
+        if self._delivery.deliver(Record(change, self._source, token) for change in changes):
             self._checkpointer.acknowledge()
 
     def _end(self, message: LeaseLost | ShardEnded | ShutdownRequested) -> None:

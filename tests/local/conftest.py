@@ -12,7 +12,14 @@ import pytest
 from record_processor.testing import DynamoDBLocal
 from tests.local.application import Application, MakeApplication
 
-ON_BOTH_TRANSPORTS = ("test_main_job", "test_failures", "test_faults", "test_streams", "test_values")
+ON_BOTH_TRANSPORTS = (
+    "test_main_job",
+    "test_failures",
+    "test_faults",
+    "test_streams",
+    "test_values",
+    "test_filters",
+)
 """The modules whose tests run on each wire."""
 
 

@@ -68,6 +68,24 @@ def test_a_program_of_amazon_kclpy_reads_everything_and_checkpoints(
     run_until_read(app, fault_proxy, first.total + second.total)
 
 
+def test_a_program_is_given_what_the_filter_lets_through(
+    application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
+) -> None:
+    """The filter stands before the wire, whichever that is."""
+    table = stream_table()
+    script = HERE / "kclpy_v2_app.py"
+    app = application(
+        sourceTable=table.name,
+        executableName=f'"{sys.executable}" "{script}"',
+        filterCriteria='{"Filters": [{"Pattern": "{\\"eventName\\": [\\"INSERT\\"]}"}]}',
+    )
+    written = write_changes(dynamodb_local.client(), table.name, 40, seed=1)
+    app.start()
+    wait_until(lambda: app.output().count("Record (Partition Key") >= written.inserted, 60, "all insertions")
+    assert app.drain() == 0
+    assert app.output().count("Record (Partition Key") == written.inserted < written.total
+
+
 def test_a_stock_programs_stray_output_is_log_and_its_death_is_survived(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:

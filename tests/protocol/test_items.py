@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.protocol.scripted_daemon import ScriptedDaemon, record
+from tests.protocol.scripted_daemon import ScriptedDaemon, record, wait_until
 
 PRINTS = """
 class Processor(RecordProcessor):
@@ -44,3 +44,42 @@ def test_numbers(start: Callable[..., ScriptedDaemon], options: list[str], print
 
 def _numbers(number: str) -> dict[str, object]:
     return {"n": {"L": [{"N": number}, {"NS": ["3"]}]}}
+
+
+MODEL = """
+import dataclasses
+from typing import Any
+@dataclasses.dataclass
+class Order:
+    total: int
+    anything: Any = None
+class Processor(RecordProcessor[Order]):
+    model = Order
+    def setup(self, context):
+        self.model = "what a handler calls so"
+    def on_modify(self, record):
+        print(record.old_image, record.item, [record.get("total")], flush=True)
+"""
+
+
+def test_a_model(start: Callable[..., ScriptedDaemon]) -> None:
+    """Items are objects; one that does not fit is its record's error, and nothing of it is logged."""
+    old, new = {"total": {"N": "1"}, "anything": {"N": "2"}}, {"total": {"N": "3"}}
+    with start(MODEL, "--numbers", "decimal") as daemon:
+        daemon.initialize()
+        daemon.send_batch(
+            record(1, "MODIFY", OldImage=old, NewImage=new),
+            record(2, "MODIFY", OldImage=old, NewImage={"total": {"S": "canary"}}),
+            record(3, "MODIFY", OldImage=old, NewImage=new),
+        )
+        daemon.expect_acknowledge(1)
+        wait_until(lambda: "attempt 1 failed" in daemon.stderr())
+        daemon.send({"action": "shutdownRequested"})
+        daemon.expect_status("shutdownRequested")
+        daemon.expect_exit(0)
+        assert daemon.printed() == ["Order(total=1, anything=2) Order(total=3, anything=None) [Decimal('3')]"]
+        assert (
+            "record 2: record_processor.errors.ModelError: record 2: its NewImage does not fit the model "
+            "app.Order: Expected `int`, got `str` - at `$.total`; attempt 1 failed"
+        ) in daemon.stderr()
+        assert "canary" not in daemon.stderr()

@@ -158,6 +158,108 @@ def test_classes_that_cannot_be_used(folder: Path, source: str, mistake: str) ->
     assert str(_mistake(f"{module}:P")).startswith(mistake.format(module))
 
 
+MODELS = """
+from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any, Generic, TypedDict, TypeVar
+import msgspec
+T = TypeVar("T")
+U = TypeVar("U")
+@dataclass
+class Order:
+    pk: str
+@dataclass
+class BigOrder(Order):
+    pass
+class Invoice(msgspec.Struct):
+    pk: str
+class Image(TypedDict):
+    pk: str
+class Base(RecordProcessor[T]):
+    def on_insert(self, record): pass
+class Swapped(Base[U], Generic[T, U]):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "mistake"),
+    [
+        (
+            "class P(Base[Order]):\n    model = str",
+            (
+                "{0}:P.model cannot be used: it is neither a dataclass, a msgspec.Struct, a pydantic 2 model nor "
+                "a pydantic dataclass"
+            ),
+        ),
+        (
+            "class P(Base):\n    @property\n    def model(self): return Order",
+            "{0}:P.model cannot be used: it is neither a dataclass",
+        ),
+        (
+            "@dataclass\nclass Odd:\n    a: str | bytes\nclass P(Base[Odd]):\n    model = Odd",
+            "{0}:P.model cannot be used: TypeError: Type unions may not contain more than one str-like type",
+        ),
+        (
+            "class P(Base[Order]): pass",
+            "{0}:P is a RecordProcessor[Order] without a model; add model = Order",
+        ),
+        (
+            "class P(Base['Order']): pass",
+            "{0}:P is a RecordProcessor[Order] without a model; add model = Order",
+        ),
+        (
+            "class P(Swapped[Invoice, Order]): pass",
+            "{0}:P is a RecordProcessor[Order] without a model; add model = Order",
+        ),
+        (
+            "class P(Base[Order]):\n    model = Invoice",
+            "{0}:P is a RecordProcessor[Order] with the model Invoice; make the two the same",
+        ),
+        (
+            "class P(Base[BigOrder]):\n    model = Order",
+            "{0}:P is a RecordProcessor[BigOrder] with the model Order; make the two the same",
+        ),
+        (
+            "class P(Base[dict[str, Any]]):\n    model = Order",
+            "{0}:P is a RecordProcessor[dict] with the model Order; make the two the same",
+        ),
+        (
+            "class P(Base[Order | Invoice]):\n    model = Order",
+            "{0}:P is a RecordProcessor[{0}.Order | {0}.Invoice] with the model Order; make the two the same",
+        ),
+    ],
+)
+def test_models_that_cannot_be_used(folder: Path, source: str, mistake: str) -> None:
+    """Each mistake is found before the first record, and named."""
+    module = _module(folder, MODELS + source)
+    assert str(_mistake(f"{module}:P")).startswith(mistake.format(module))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class P(Base): pass",
+        "class P(Base):\n    model = Order",
+        "class P(Base[Order]):\n    model = Order",
+        "class P(Base['Order']):\n    model = Order",
+        "class P(Base[Order]):\n    model = BigOrder",
+        "class P(Swapped[Invoice, Order]):\n    model = Order",
+        "class Q(Base[Order]):\n    model = Order\nclass P(Q): pass",
+        "class P(Base[Any]):\n    model = Order",
+        "class P(Base[Any]): pass",
+        "class P(Base[T]): pass",
+        "class P(Base[dict[str, Any]]): pass",
+        "class P(Base[Mapping[str, Any]]): pass",
+        "class P(Base[Image]): pass",
+    ],
+)
+def test_models_that_can_be_used(folder: Path, source: str) -> None:
+    """Items are dicts, or of the type that the handlers say."""
+    module = _module(folder, MODELS + source)
+    assert load(f"{module}:P")
+
+
 @pytest.mark.parametrize(
     "handler",
     [

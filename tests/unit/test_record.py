@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from record_processor import ConfigurationError, DecodeError, Record
 from record_processor.change import Change, change_from_json
 from record_processor.paths import Path, parse, write
-from record_processor.record import Reading, RecordSource
+from record_processor.record import RecordSource
 from record_processor.values import decode_image_to_decimals
 from tests.items import encode, typed, unicode_strings, unicode_values
 from tests.packing import packed_record
@@ -64,7 +64,7 @@ def test_every_field() -> None:
     record = _record(NewImage={"pk": {"S": "a"}, "n": {"N": "1"}}, OldImage={"pk": {"S": "a"}})
     assert (record.event_id, record.event_name, record.event_version) == ("e1", "MODIFY", "1.1")
     assert (record.event_source, record.aws_region) == ("aws:dynamodb", "eu-west-1")
-    assert (record.stream_arn, record.table_name, record.shard_id) == SOURCE
+    assert (record.stream_arn, record.table_name, record.shard_id) == SOURCE[:3]
     assert (record.keys, record.new_image, record.old_image) == (
         {"pk": "a"},
         {"pk": "a", "n": 1},
@@ -122,7 +122,7 @@ def test_decoding_happens_once() -> None:
 def test_undecoded_forgets_what_a_handler_changed() -> None:
     """A retried handler gets the record as it came, and its numbers as before."""
     change = _record(NewImage={"n": {"N": "1"}})._change
-    record = Record(change, SOURCE, reading=Reading(decode_image_to_decimals))
+    record = Record(change, SOURCE._replace(decode=decode_image_to_decimals))
     (record.new_image or {}).clear()
     assert typed(record.undecoded().new_image) == typed({"n": Decimal(1)})
 

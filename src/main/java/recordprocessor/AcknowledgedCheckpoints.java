@@ -39,15 +39,18 @@ final class AcknowledgedCheckpoints {
 
     /** Something new was acknowledged. */
     void onAcknowledged(boolean aBatchOrMore) {
-        synchronized (this) {
-            wholeBatch |= aBatchOrMore;
-        }
+        note(aBatchOrMore);
         startIfDue(false);
     }
 
     /** Called every now and then. */
-    void tick() {
+    void tick(boolean aBatchOrMore) {
+        note(aBatchOrMore);
         startIfDue(true);
+    }
+
+    private synchronized void note(boolean aBatchOrMore) {
+        wholeBatch |= aBatchOrMore;
     }
 
     private synchronized void startIfDue(boolean tick) {

@@ -44,13 +44,14 @@ public final class Daemon {
     private static int run(Settings settings, BufferedReader fromLauncher) {
         AwsClients aws = AwsClients.create(settings);
         Transport.Factory transports = transports(settings);
-        ShardProcessors processors = new ShardProcessors(settings, transports);
+        Host host = new Host(settings, transports);
+        ShardProcessors processors = new ShardProcessors(host);
         Drain drain = new Drain(settings.shutdownGraceMillis());
         Lifeline.watch(fromLauncher, drain::request, transports::onWorkerEnded);
 
-        SourceStreams streams = SourceStreams.find(settings, aws, new StateTable(settings, aws));
+        SourceStreams streams = SourceStreams.find(host, aws, new StateTable(settings, aws));
         Kcl kcl = Kcl.build(settings, aws, streams, processors, drain);
-        processors.use(kcl.leases());
+        processors.use(kcl);
 
         kcl.leases().createTable();
         streams.follow(kcl.leases());

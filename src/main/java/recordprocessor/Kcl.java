@@ -16,6 +16,7 @@ import software.amazon.kinesis.coordinator.WorkerStateChangeListener;
 import software.amazon.kinesis.leases.LeaseManagementConfig;
 import software.amazon.kinesis.lifecycle.LifecycleConfig;
 import software.amazon.kinesis.metrics.MetricsConfig;
+import software.amazon.kinesis.metrics.MetricsFactory;
 import software.amazon.kinesis.metrics.MetricsLevel;
 import software.amazon.kinesis.metrics.NullMetricsFactory;
 import software.amazon.kinesis.retrieval.RetrievalConfig;
@@ -28,11 +29,13 @@ final class Kcl {
 
     private final Scheduler scheduler;
     private final Leases leases;
+    private final MetricsFactory metrics;
     private final Drain drain;
 
-    private Kcl(Scheduler scheduler, Leases leases, Drain drain) {
+    private Kcl(Scheduler scheduler, Leases leases, MetricsFactory metrics, Drain drain) {
         this.scheduler = scheduler;
         this.leases = leases;
+        this.metrics = metrics;
         this.drain = drain;
     }
 
@@ -51,12 +54,13 @@ final class Kcl {
                 processors);
         configs.tableName(settings.leaseTable());
         LeaseManagementConfig leaseManagement = leaseManagement(configs, settings);
+        MetricsConfig metrics = metrics(configs, settings, metricsUsed);
         Scheduler scheduler = StreamsSchedulerFactory.createScheduler(
                 configs.checkpointConfig(),
                 coordinator(configs, settings, drain),
                 leaseManagement,
                 lifecycle(configs, settings),
-                metrics(configs, settings, metricsUsed),
+                metrics,
                 configs.processorConfig(),
                 retrieval(configs, settings, aws),
                 aws.streams());
@@ -68,11 +72,16 @@ final class Kcl {
                 aws.dynamoDB(),
                 scheduler.leaseCoordinator(),
                 leaseManagement.leaseManagementFactory(Leases.SERIALIZER, true));
-        return new Kcl(scheduler, leases, drain);
+        return new Kcl(scheduler, leases, metrics.metricsFactory(), drain);
     }
 
     Leases leases() {
         return leases;
+    }
+
+    /** Where KCL itself counts. */
+    MetricsFactory metrics() {
+        return metrics;
     }
 
     void start() {

@@ -48,6 +48,10 @@ final class ProgramRequests {
             log.warn("checkpoint at {} refused: the process was not given that record", Text.clean(asked));
             return new IllegalArgumentException("not given");
         }
+        if (asked != null && checkpoints.last().isAfter(SequenceNumber.of(asked))) {
+            // What the filter kept from the program may have been stored past it, and KCL never goes back.
+            return null;
+        }
         return checkpoints.checkpoint(asked, subSequenceNumber);
     }
 }

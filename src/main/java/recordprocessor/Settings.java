@@ -128,6 +128,16 @@ final class Settings {
         return properties.path("checkpointIntervalMillis").asLong(DEFAULT_CHECKPOINT_INTERVAL_MILLIS);
     }
 
+    /** Lambda's JSON. */
+    Optional<String> filterCriteria() {
+        return text("filterCriteria");
+    }
+
+    /** Paths to attributes; empty if it does not matter which changed. */
+    List<String> changedAttributes() {
+        return strings(properties.path("changedAttributes"));
+    }
+
     /** The limit for one batch, if the user set one. */
     Optional<Duration> batchTimeout() {
         JsonNode seconds = properties.path("timeoutInSeconds");

@@ -1,5 +1,6 @@
 package recordprocessor;
 
+import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsClientRecord;
 import com.amazonaws.services.dynamodbv2.streamsadapter.model.DynamoDBStreamsProcessRecordsInput;
 import com.amazonaws.services.dynamodbv2.streamsadapter.processor.DynamoDBStreamsShardRecordProcessor;
 import java.util.List;
@@ -18,6 +19,7 @@ import software.amazon.kinesis.lifecycle.events.InitializationInput;
 import software.amazon.kinesis.lifecycle.events.LeaseLostInput;
 import software.amazon.kinesis.lifecycle.events.ShardEndedInput;
 import software.amazon.kinesis.lifecycle.events.ShutdownRequestedInput;
+import software.amazon.kinesis.metrics.MetricsFactory;
 import software.amazon.kinesis.multilang.messages.LeaseLostMessage;
 import software.amazon.kinesis.multilang.messages.Message;
 import software.amazon.kinesis.multilang.messages.ShutdownRequestedMessage;
@@ -41,7 +43,8 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
     private final Settings settings;
     private final StreamIdentifier stream;
     private final Leases leases;
-    private final Transport.Factory transports;
+    private final Host host;
+    private final FilteredRecords filteredRecords;
     private final Consumer<ShardProcessor> onEnd;
 
     private final Checkpoints checkpoints = new Checkpoints();
@@ -54,6 +57,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
     private final ShardWatch watch;
 
     private volatile InitializationInput shard;
+    private volatile String streamArn;
     private volatile boolean started;
     private volatile boolean closed;
     private volatile boolean timeIsOver;
@@ -61,20 +65,16 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
     private volatile List<ChildShard> childShards = List.of();
 
     ShardProcessor(
-            Settings settings,
-            StreamIdentifier stream,
-            Leases leases,
-            Transport.Factory transports,
-            Budget budget,
-            Consumer<ShardProcessor> onEnd) {
-        this.settings = settings;
+            Host host, StreamIdentifier stream, Leases leases, MetricsFactory metrics, Consumer<ShardProcessor> onEnd) {
+        this.host = host;
+        this.settings = host.settings();
         this.stream = stream;
         this.leases = leases;
-        this.transports = transports;
+        this.filteredRecords = new FilteredRecords(metrics, stream);
         this.onEnd = onEnd;
         // "All that I was given" of a stock program must not be half a batch.
         this.unacknowledged = new Unacknowledged(
-                budget,
+                host.budget(),
                 settings.maximumUnacknowledgedBytesPerShard(),
                 settings.stockProgram() ? Long.MAX_VALUE : MESSAGE_BYTES);
         this.lease = new ShardLease(leases, checkpoints, unacknowledged::giveUp);
@@ -97,7 +97,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
                 checkpoints,
                 acknowledgedCheckpoints,
                 this::onRequest,
-                transports);
+                host.transports());
         this.watch = new ShardWatch(settings, lease, unacknowledged, delivery);
     }
 
@@ -120,6 +120,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
     @Override
     public void initialize(InitializationInput input) {
         shard = input;
+        streamArn = StreamNames.arn(stream);
         lease.use(MultiStreamLease.getLeaseKey(stream.serialize(), input.shardId()));
         try (MDC.MDCCloseable ignored = mdc()) {
             if (input.extendedSequenceNumber().isShardEnd()) {
@@ -138,9 +139,18 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
             return;
         }
         try (MDC.MDCCloseable ignored = mdc()) {
-            Batch batch = encoded(input);
-            if (batch == null || !unacknowledged.add(batch)) {
-                return;
+            SequenceNumber last = SequenceNumber.of(
+                    input.records().get(input.records().size() - 1).sequenceNumber());
+            handedOut = handedOut.max(last);
+            List<DynamoDBStreamsClientRecord> wanted = wanted(input.records());
+            if (!wanted.isEmpty()) {
+                Batch batch = encoded(wanted, input.millisBehindLatest());
+                if (batch == null || !unacknowledged.add(batch)) {
+                    return;
+                }
+            }
+            if (unacknowledged.passOver(last) && !settings.stockProgram()) {
+                acknowledgedCheckpoints.onAcknowledged(true);
             }
             if (settings.stockProgram()) {
                 unacknowledged.awaitUntil(() -> unacknowledged.isEmpty() || delivery.isOver());
@@ -148,16 +158,25 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
         }
     }
 
+    /** What the filter lets through. */
+    private List<DynamoDBStreamsClientRecord> wanted(List<DynamoDBStreamsClientRecord> records) {
+        List<DynamoDBStreamsClientRecord> wanted = records.stream()
+                .filter(each -> host.filter().passes(each.getRecord(), streamArn))
+                .toList();
+        filteredRecords.add(shard.shardId(), records.size(), records.size() - wanted.size());
+        return wanted;
+    }
+
     /** Encoded once, however many processes are sent it. Null if the shard is given up before that works. */
-    private Batch encoded(DynamoDBStreamsProcessRecordsInput input) {
-        handedOut = handedOut.max(SequenceNumber.of(
-                input.records().get(input.records().size() - 1).sequenceNumber()));
+    private Batch encoded(List<DynamoDBStreamsClientRecord> wanted, Long millisBehindLatest) {
         for (int failures = 0; !lease.isGivenUp(); failures++) {
             try {
-                List<Batch.Kept> records = input.records().stream()
-                        .map(each -> new Batch.Kept(SequenceNumber.of(each.sequenceNumber()), transports.encode(each)))
+                List<Batch.Kept> records = wanted.stream()
+                        .map(each -> new Batch.Kept(
+                                SequenceNumber.of(each.sequenceNumber()),
+                                host.transports().encode(each)))
                         .toList();
-                return new Batch(records, input.millisBehindLatest());
+                return new Batch(records, millisBehindLatest);
             } catch (Throwable e) {
                 // KCL would skip the batch.
                 log.error("a batch could not be handed over, it is tried again: {}", Errors.oneLine(e), e);
@@ -213,6 +232,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
     }
 
     private void end() {
+        filteredRecords.log();
         unacknowledged.clear();
         onEnd.accept(this);
     }
@@ -256,6 +276,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
             if (!settings.stockProgram()) {
                 acknowledgedCheckpoints.storeForGood(() -> timeIsOver);
             }
+            filteredRecords.log();
         }
     }
 
@@ -287,9 +308,16 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
             }
             watch.look();
             if (!settings.stockProgram()) {
-                acknowledgedCheckpoints.tick();
+                acknowledgedCheckpoints.tick(false);
+            } else if (isAllOfTheProgramsStored()) {
+                acknowledgedCheckpoints.tick(true);
             }
         }
+    }
+
+    /** What a stock program was given is for it to checkpoint; past that the filter's records are for us. */
+    private boolean isAllOfTheProgramsStored() {
+        return !unacknowledged.lastHandled().isAfter(checkpoints.last());
     }
 
     private MDC.MDCCloseable mdc() {

@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import software.amazon.kinesis.common.StreamIdentifier;
+import software.amazon.kinesis.metrics.MetricsFactory;
 import software.amazon.kinesis.processor.ShardRecordProcessor;
 import software.amazon.kinesis.processor.ShardRecordProcessorFactory;
 
@@ -11,37 +12,35 @@ import software.amazon.kinesis.processor.ShardRecordProcessorFactory;
 final class ShardProcessors implements ShardRecordProcessorFactory {
     private static final long WATCH_MILLIS = 250;
 
-    private final Settings settings;
-    private final Transport.Factory transports;
-    private final Budget budget;
+    private final Host host;
     private final Set<ShardProcessor> live = ConcurrentHashMap.newKeySet();
     private volatile Leases leases;
+    private volatile MetricsFactory metrics;
     private volatile boolean draining;
 
-    ShardProcessors(Settings settings, Transport.Factory transports) {
-        this.settings = settings;
-        this.transports = transports;
-        this.budget = new Budget(settings.maximumUnacknowledgedBytes());
+    ShardProcessors(Host host) {
+        this.host = host;
         Background.forEver("shard-watch", () -> {
             live.forEach(ShardProcessor::watch);
             return WATCH_MILLIS;
         });
     }
 
-    /** The leases come out of KCL, and KCL is built with this factory. */
-    void use(Leases kclLeases) {
-        leases = kclLeases;
+    /** They come out of KCL, and KCL is built with this factory. */
+    void use(Kcl kcl) {
+        leases = kcl.leases();
+        metrics = kcl.metrics();
     }
 
     /** The adapter asks for one only to look at its class. */
     @Override
     public ShardRecordProcessor shardRecordProcessor() {
-        return new ShardProcessor(settings, null, null, transports, budget, ended -> {});
+        return new ShardProcessor(host, null, null, null, ended -> {});
     }
 
     @Override
     public ShardRecordProcessor shardRecordProcessor(StreamIdentifier stream) {
-        ShardProcessor processor = new ShardProcessor(settings, stream, leases, transports, budget, live::remove);
+        ShardProcessor processor = new ShardProcessor(host, stream, leases, metrics, live::remove);
         live.add(processor);
         if (draining) {
             processor.startDraining();

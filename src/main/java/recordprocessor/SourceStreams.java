@@ -3,6 +3,7 @@ package recordprocessor;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
@@ -31,23 +32,26 @@ final class SourceStreams implements MultiStreamTracker {
     private final AwsClients aws;
     private final StateTable state;
     private final Settings settings;
+    private final RecordFilter filter;
     /** By table name. */
     private final Map<String, StateTable.Stream> current = new ConcurrentHashMap<>();
 
     private final Map<String, String> complaints = new ConcurrentHashMap<>();
 
-    private SourceStreams(Settings settings, AwsClients aws, StateTable state) {
-        this.settings = settings;
+    private SourceStreams(Host host, AwsClients aws, StateTable state) {
+        this.settings = host.settings();
+        this.filter = host.filter();
         this.aws = aws;
         this.state = state;
     }
 
     /** Finds every configured table's stream, or says in one line why it cannot be read. */
-    static SourceStreams find(Settings settings, AwsClients aws, StateTable state) {
-        SourceStreams streams = new SourceStreams(settings, aws, state);
+    static SourceStreams find(Host host, AwsClients aws, StateTable state) {
+        SourceStreams streams = new SourceStreams(host, aws, state);
         streams.recall();
         Map<String, String> unknown = streams.wanted();
         unknown.keySet().removeAll(streams.current.keySet());
+        streams.checkFilter();
         unknown.values().forEach(streams::checkReadable);
         // Only now: a mistake in the settings leaves no table behind.
         state.make();
@@ -115,15 +119,40 @@ final class SourceStreams implements MultiStreamTracker {
         current.put(table, state.stream(table).orElseThrow());
     }
 
+    /** The streams that are read already may be gone by now. */
+    private void checkFilter() {
+        if (!filter.isEmpty()) {
+            current.values().forEach(stream -> viewType(stream.arn()).ifPresent(type -> check(stream.arn(), type)));
+        }
+    }
+
     private void checkReadable(String arn) {
-        StartCall.of("dynamodb:DescribeStream", arn, () -> {
+        check(
+                arn,
+                viewType(arn)
+                        .orElseThrow(() -> StartException.couldNotStart(
+                                "no such stream: " + arn + "; check streamArn and regionName (" + settings.regionName()
+                                        + ")",
+                                null)));
+    }
+
+    private void check(String arn, String viewType) {
+        filter.unseen(viewType).ifPresent(problem -> {
+            throw StartException.configuration("stream " + arn + " cannot be filtered: " + problem);
+        });
+    }
+
+    /** Of a stream, if there is one. */
+    private Optional<String> viewType(String arn) {
+        return StartCall.of("dynamodb:DescribeStream", arn, () -> {
             try {
-                return aws.streams().dynamoDBStreams().describeStream(request -> request.streamArn(arn)
-                        .limit(1));
+                return Optional.of(aws.streams()
+                        .dynamoDBStreams()
+                        .describeStream(request -> request.streamArn(arn).limit(1))
+                        .streamDescription()
+                        .streamViewTypeAsString());
             } catch (ResourceNotFoundException e) {
-                throw StartException.couldNotStart(
-                        "no such stream: " + arn + "; check streamArn and regionName (" + settings.regionName() + ")",
-                        e);
+                return Optional.empty();
             }
         });
     }

@@ -17,6 +17,10 @@ final class Unacknowledged {
     private final Deque<Batch> unsent = new ArrayDeque<>();
     private long keptBytes;
     private SequenceNumber acknowledged = SequenceNumber.NONE;
+    /** Up to here every record was kept, or needs no handling. */
+    private SequenceNumber readUpTo = SequenceNumber.NONE;
+
+    private SequenceNumber lastHandled = SequenceNumber.NONE;
     /** To the process that there is now. */
     private SequenceNumber lastSent = SequenceNumber.NONE;
 
@@ -60,6 +64,23 @@ final class Unacknowledged {
         }
     }
 
+    /**
+     * Up to this record all that has to be handled was added, and the rest counts as handled as soon as that is. Returns
+     * whether something counts as handled by this.
+     */
+    synchronized boolean passOver(SequenceNumber number) {
+        readUpTo = readUpTo.max(number);
+        SequenceNumber before = acknowledged;
+        acknowledgeWhatIsRead();
+        return acknowledged.isAfter(before);
+    }
+
+    private void acknowledgeWhatIsRead() {
+        if (sent.isEmpty() && unsent.isEmpty()) {
+            acknowledged = acknowledged.max(readUpTo);
+        }
+    }
+
     private boolean take(long bytes) {
         if (keptBytes == 0) {
             budget.take(bytes);
@@ -98,6 +119,7 @@ final class Unacknowledged {
             }
             long before = keptBytes;
             outcome = dropUpTo(number);
+            acknowledgeWhatIsRead();
             freedBytes = before - keptBytes;
             notifyAll();
         }
@@ -113,6 +135,7 @@ final class Unacknowledged {
             for (Batch.Kept each : first.records().subList(0, count)) {
                 keptBytes -= each.bytes().length;
                 acknowledged = each.number();
+                lastHandled = acknowledged;
             }
             if (count < first.records().size()) {
                 sent.addFirst(count == 0 ? first : first.without(count));
@@ -171,7 +194,12 @@ final class Unacknowledged {
         return !sent.isEmpty();
     }
 
-    /** The last record up to which all is acknowledged. */
+    /** The last record that a process has acknowledged itself. */
+    synchronized SequenceNumber lastHandled() {
+        return lastHandled;
+    }
+
+    /** The last record up to which all is acknowledged, or needed no handling. */
     synchronized SequenceNumber acknowledged() {
         return acknowledged;
     }

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsClientRecord;
 import com.amazonaws.services.dynamodbv2.streamsadapter.model.DynamoDBStreamsProcessRecordsInput;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -32,6 +34,7 @@ import software.amazon.kinesis.leases.ShardInfo;
 import software.amazon.kinesis.lifecycle.events.InitializationInput;
 import software.amazon.kinesis.lifecycle.events.LeaseLostInput;
 import software.amazon.kinesis.lifecycle.events.ShardEndedInput;
+import software.amazon.kinesis.metrics.NullMetricsFactory;
 import software.amazon.kinesis.multilang.messages.CheckpointMessage;
 import software.amazon.kinesis.multilang.messages.InitializeMessage;
 import software.amazon.kinesis.multilang.messages.JsonFriendlyRecord;
@@ -47,6 +50,7 @@ import software.amazon.kinesis.retrieval.kpl.ExtendedSequenceNumber;
 /** The processor over scripted processes: none is real, nor is KCL; the messages are. */
 class ShardProcessorTest {
     private static final String SHARD = "shardId-00000001795477507032-8d8277c1";
+    private static final ObjectMapper JSON = new ObjectMapper();
     private static final String STREAM =
             "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-11-23T23:45:06.970";
 
@@ -253,11 +257,10 @@ class ShardProcessorTest {
         Settings parsed = Settings.parse(
                 "{\"workerId\": \"w\", \"stockProgram\": " + stock + ", \"settings\": " + settings + "}");
         ShardProcessor processor = new ShardProcessor(
-                parsed,
+                new Host(parsed, new Children(scripts)),
                 StreamNames.identifier(STREAM),
                 Fakes.leases(held::get, dropped::incrementAndGet),
-                new Children(scripts),
-                new Budget(parsed.maximumUnacknowledgedBytes()),
+                new NullMetricsFactory(),
                 ended -> {});
         processor.initialize(InitializationInput.builder()
                 .shardId(SHARD)
@@ -871,6 +874,78 @@ class ShardProcessorTest {
                 }
             }
         }
+    }
+
+    /** Settings with which only these records pass. */
+    private static String only(long checkpointIntervalMillis, String... numbers) {
+        try {
+            Map<String, ?> pattern = Map.of("dynamodb", Map.of("SequenceNumber", numbers));
+            String criteria = JSON.writeValueAsString(Map.of("Filters", List.of(Map.of("Pattern", pattern))));
+            return JSON.writeValueAsString(
+                    Map.of("checkpointIntervalMillis", checkpointIntervalMillis, "filterCriteria", criteria));
+        } catch (JsonProcessingException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    @Test
+    void whatIsFilteredOutIsNotSentAndCountsAsHandledOnceAllBeforeItIs() {
+        ShardProcessor processor = worker(only(0, "3", "5"), List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 2));
+        Fakes.await("its checkpoint", () -> checkpoints.equals(at("2")));
+        processor.processRecords(batch(3, 6));
+        processor.processRecords(batch(7, 8));
+        Child child = childWith(0, "3", "5");
+        child.acknowledge("3");
+        processor.watch();
+        assertEquals(at("2"), checkpoints, "5 is not handled");
+        child.acknowledge("5");
+        Fakes.await(
+                "its checkpoint", () -> checkpoints.get(checkpoints.size() - 1).equals(at("8").get(0)));
+        assertEquals(2, encoded.get(), "what is filtered out is not encoded");
+    }
+
+    @Test
+    void aWorkerThatDiesLeavesOnlyWhatPassedToTheNext() {
+        ShardProcessor processor =
+                worker(only(0, "2", "5", "7"), List.of(ShardProcessorTest::silent, ShardProcessorTest::good));
+        processor.processRecords(batch(1, 8));
+        Child first = childWith(0, "2", "5", "7");
+        first.acknowledge("2");
+        first.die("it ended with signal 9");
+        childWith(1, "5", "7");
+        Fakes.await(
+                "its checkpoint", () -> checkpoints.get(checkpoints.size() - 1).equals(at("8").get(0)));
+    }
+
+    @Test
+    void aShardOfWhichNothingPassesIsEndedAndDrainedAsAnyOther() {
+        ShardProcessor drained = worker(only(60_000, "99"), List.of(ShardProcessorTest::good));
+        drained.processRecords(batch(1, 3));
+        drained.drain();
+        assertEquals(at("3"), checkpoints);
+        ShardProcessor ended = worker(only(0, "99"), List.of(ShardProcessorTest::good));
+        ended.processRecords(batch(4, 6));
+        endShard(ended);
+        assertEquals(ExtendedSequenceNumber.SHARD_END, checkpoints.get(checkpoints.size() - 1));
+    }
+
+    @Test
+    void pastWhatAProgramHasStoredTheFiltersRecordsAreStoredForIt() {
+        ShardProcessor processor = program(only(0, "2"), List.of(ShardProcessorTest::goodProgram));
+        processor.processRecords(batch(1, 4));
+        processor.watch();
+        assertTrue(checkpoints.isEmpty(), "2 is the program's to store");
+        Child child = childWith(0, "2");
+        child.checkpoint("2");
+        Fakes.await("its checkpoint", () -> checkpoints.equals(at("2")));
+        Fakes.await("ours", () -> {
+            processor.watch();
+            return checkpoints.equals(at("2", "4"));
+        });
+        child.checkpoint("2");
+        Fakes.await("the answer", () -> child.checkpointAnswers().equals(List.of("2 null", "2 null")));
+        assertEquals(at("2", "4"), checkpoints);
     }
 
     @Test

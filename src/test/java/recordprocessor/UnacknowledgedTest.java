@@ -172,4 +172,23 @@ class UnacknowledgedTest {
         thread.start();
         return thread;
     }
+
+    @Test
+    void whatNeedsNoHandlingCountsAsHandledOnceNothingIsKept() {
+        Unacknowledged shard = shard();
+        assertTrue(shard.passOver(number(2)));
+        assertEquals(number(2), shard.acknowledged());
+        shard.add(batch(4, 5));
+        assertFalse(shard.passOver(number(7)));
+        send(shard, 1);
+        shard.acknowledge(number(4));
+        assertEquals(number(4), shard.acknowledged());
+        shard.rewind();
+        assertEquals(number(4), shard.acknowledged());
+        send(shard, 1);
+        shard.acknowledge(number(5));
+        assertEquals(number(7), shard.acknowledged());
+        assertEquals(number(5), shard.lastHandled());
+        assertFalse(shard.passOver(number(6)), "never back");
+    }
 }
