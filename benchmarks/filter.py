@@ -20,7 +20,7 @@ from benchmarks.paid import LAST, REPORT
 from record_processor.testing import DynamoDBLocal, create_stream_table, wait_until
 from tests.local.application import Application
 
-RECORDS: Final = 20_000
+RECORDS: Final = 50_000
 WANTED: Final = 20
 """One of so many."""
 
