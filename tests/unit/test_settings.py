@@ -212,6 +212,13 @@ MISTAKES: list[tuple[dict[str, str | None], str]] = [
             "= <table> or streamArn = <arn>"
         ),
     ),
+    ({"filterCriteria": "{"}, "x.properties:5: filterCriteria: not JSON: "),
+    ({"filterCriteria": '{"Filters": 1}'}, "x.properties:5: filterCriteria: Filters is no list: write {"),
+    ({"filterCriteria": "@none.json"}, "x.properties:5: none.json: there is no such file"),
+    (
+        {"changedAttributes": "a, b..c"},
+        "x.properties:5: changedAttributes must be a list of attributes' paths",
+    ),
     ({"fanoutConfig.consumerArn": "x"}, "x.properties:5: fanoutConfig.consumerArn of KCL is not supported: "),
     ({"executableName": '"', "processor": None}, "x.properties:4: executableName must be a command line ("),
     (
@@ -225,6 +232,37 @@ MISTAKES: list[tuple[dict[str, str | None], str]] = [
 def test_mistakes(tmp_path: Path, changes: dict[str, str | None], message: str) -> None:
     """Each mistake is one line with the place, what is wrong, and what to do."""
     assert _message(tmp_path, _text(changes)).startswith(message)
+
+
+INSERTS = '{"Filters": [{"Pattern": "{\\"eventName\\": [\\"INSERT\\"]}"}]}'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        INSERTS,
+        INSERTS.replace("\\", "\\\\"),
+        INSERTS.replace('", "', '", \\\n    "').replace("[{", "\\\n  [{"),
+        "@inserts.json",
+    ],
+    ids=["as Lambda has it", "escaped as Java has it", "continued", "in a file"],
+)
+def test_filter_criteria_can_be_pasted(tmp_path: Path, written: str) -> None:
+    """A backslash is an escape in Java's properties, but JSON is taken as it stands if it is JSON then."""
+    file = tmp_path / "inserts.json"
+    file.write_text(json.dumps(json.loads(INSERTS), indent=2), encoding="utf-8")
+    file.chmod(0o600)
+    loaded = _load(tmp_path, _text({"filterCriteria": written}))
+    assert json.loads(str(loaded["filterCriteria"])) == json.loads(INSERTS)
+
+
+def test_others_may_not_write_the_filters_file(tmp_path: Path) -> None:
+    """It decides what is handled, as the properties do."""
+    file = tmp_path / "inserts.json"
+    file.write_text(INSERTS, encoding="utf-8")
+    file.chmod(0o666)
+    message = _message(tmp_path, _text({"filterCriteria": "@inserts.json"}))
+    assert message.startswith("x.properties:5: inserts.json: others may write this file")
 
 
 @pytest.mark.parametrize(

@@ -62,3 +62,10 @@ def test_no_text_is_too_strange(text: str) -> None:
     """Any text parses, into entries whose lines are in order."""
     lines = [entry.line for entry in parse(text)]
     assert lines == sorted(set(lines))
+
+
+def test_a_value_is_there_verbatim_too() -> None:
+    """Continued lines are joined, and a backslash is still one."""
+    (entry,) = parse('a = {"b": "\\"c\\"", \\\n     "d": 1}')
+    assert entry.value == '{"b": ""c"", "d": 1}'
+    assert entry.verbatim == '{"b": "\\"c\\"", "d": 1}'
