@@ -61,6 +61,9 @@ class Record(Generic[Item]):
 
     Two records are equal if they are of one change, by their event id: one that is delivered again is found
     in a set or dict. A record without one goes by its stream and sequence number.
+
+    It is not decoded until it is touched, so it keeps the message alive that it came with, up to 4 MiB: what
+    you keep for longer than a batch should be values, not records.
     """
 
     __slots__ = ("_change", "_fencing_token", "_keys", "_new", "_old", "_source")
