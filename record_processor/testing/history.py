@@ -113,8 +113,9 @@ class HistoryLog:
         """Return everything that was written, in the order of writing; nothing if there is no file yet."""
         if not self.path.exists():
             return []
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        return [_parse(json.loads(line)) for line in lines]
+        # A reader may see the begin of a line that is being written: the kernel copies page by page.
+        whole, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")
+        return [_parse(json.loads(line)) for line in whole.splitlines()]
 
     def handled(self) -> list[Handled]:
         """Return what was handled, in that order."""

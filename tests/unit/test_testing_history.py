@@ -239,3 +239,15 @@ def test_several_processes_write_whole_lines(tmp_path: Path) -> None:
         process.join(60)
     check_history(HistoryLog(path).entries(), {key: range(1, 51) for key in "abc"}).assert_clean(False)
     assert len({entry.run for entry in HistoryLog(path).handled()}) == 3
+
+
+def test_a_line_that_is_being_written_is_not_there_yet(tmp_path: Path) -> None:
+    """Whoever reads meanwhile sees its begin."""
+    log = HistoryLog(tmp_path / "history.jsonl")
+    log.append("a", 1, "1")
+    with log.path.open("ab") as file:
+        file.write(b'{"key": "b", "n"')
+    assert [(entry.key, entry.n) for entry in log.handled()] == [("a", 1)]
+    with log.path.open("ab") as file:
+        file.write(b': 2, "sequence_number": "2", "shard_id": "", "run": "", "monotonic_seconds": 0}\n')
+    assert [(entry.key, entry.n) for entry in log.handled()] == [("a", 1), ("b", 2)]
