@@ -18,12 +18,16 @@ final class RecordFilter {
 
     private final Optional<FilterCriteria> criteria;
     private final Optional<ChangedAttributes> changed;
+    /** Those of Keys, NewImage and OldImage that are looked at. */
+    private final Set<String> sections = new TreeSet<>();
     /** What was complained of last: one line for a stream, not one for each record. */
     private final AtomicReference<String> complaint = new AtomicReference<>("");
 
     private RecordFilter(Optional<FilterCriteria> criteria, Optional<ChangedAttributes> changed) {
         this.criteria = criteria;
         this.changed = changed;
+        criteria.ifPresent(patterns -> sections.addAll(patterns.sections()));
+        changed.ifPresent(attributes -> sections.addAll(Set.of("NewImage", "OldImage")));
     }
 
     static RecordFilter of(Settings settings) {
@@ -42,9 +46,10 @@ final class RecordFilter {
         if (isEmpty()) {
             return true;
         }
-        Optional<String> problem = unseen(event.dynamodb().streamViewTypeAsString());
-        if (problem.isPresent()) {
-            complain("stream " + streamArn + " is not filtered: " + problem.get());
+        String viewType = event.dynamodb().streamViewTypeAsString();
+        if (!carried(viewType).containsAll(sections)) {
+            complain("stream " + streamArn + " is not filtered: "
+                    + unseen(viewType).orElseThrow());
             return true;
         }
         try {
@@ -64,9 +69,7 @@ final class RecordFilter {
 
     /** Says what a stream lacks for being filtered, if it lacks anything. */
     Optional<String> unseen(String viewType) {
-        Set<String> missing = new TreeSet<>();
-        criteria.ifPresent(patterns -> missing.addAll(patterns.sections()));
-        changed.ifPresent(attributes -> missing.addAll(Set.of("NewImage", "OldImage")));
+        Set<String> missing = new TreeSet<>(sections);
         missing.removeAll(carried(viewType));
         return missing.isEmpty()
                 ? Optional.empty()

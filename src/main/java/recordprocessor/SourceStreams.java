@@ -146,11 +146,11 @@ final class SourceStreams implements MultiStreamTracker {
     private Optional<String> viewType(String arn) {
         return StartCall.of("dynamodb:DescribeStream", arn, () -> {
             try {
-                return Optional.of(aws.streams()
+                return Optional.of(String.valueOf(aws.streams()
                         .dynamoDBStreams()
                         .describeStream(request -> request.streamArn(arn).limit(1))
                         .streamDescription()
-                        .streamViewTypeAsString());
+                        .streamViewTypeAsString()));
             } catch (ResourceNotFoundException e) {
                 return Optional.empty();
             }
