@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from record_processor.errors import (
+    BatchItemFailures,
     CheckpointError,
     ConfigurationError,
     DecodeError,
     DependencyError,
     ExitCode,
     FatalError,
+    FencedError,
+    InProgressError,
     InvalidStateError,
     LeaseLostError,
     ModelError,
+    ParkRecordError,
     ProtocolError,
     RecordProcessorError,
+    RetryableError,
+    SkipRecordError,
     StartError,
     ThrottlingError,
 )
@@ -29,6 +35,12 @@ __all__ = [
     "ShardContext",
     "Checkpointer",
     "TeardownReason",
+    # What it may raise, to say what becomes of a record
+    "RetryableError",
+    "BatchItemFailures",
+    "SkipRecordError",
+    "ParkRecordError",
+    "FatalError",
     # What it may catch
     "CheckpointError",
     "ThrottlingError",
@@ -37,11 +49,12 @@ __all__ = [
     "LeaseLostError",
     "DecodeError",
     "ModelError",
+    "InProgressError",
+    "FencedError",
     # What the command and the daemon end with
     "RecordProcessorError",
     "ConfigurationError",
     "StartError",
-    "FatalError",
     "ProtocolError",
     "ExitCode",
 ]

@@ -3,9 +3,16 @@
 RecordProcessorError
 ├── ConfigurationError      you mend a file, a class or an argument; the command exits with 2
 ├── StartError              AWS or this host refused the start; the command exits with 3
-├── FatalError              running on would be wrong; the command exits with 4
-├── DecodeError             a record has a shape DynamoDB does not send; it is retried, never passed over
-├── ModelError              an item does not fit the processor's `model`; it is retried, never passed over
+├── FatalError              running on would be wrong: raised in a handler, it stops the shard; the command
+│                           exits with 4
+├── RetryableError          the record is handed out again, as for every exception that is not named here
+│   ├── BatchItemFailures   these records of a batch failed, the others were handled
+│   ├── DecodeError         a record has a shape DynamoDB does not send
+│   ├── ModelError          an item does not fit the processor's `model`
+│   └── InProgressError     another call is handling the same thing; this is no failed attempt
+│       └── FencedError     a newer owner of the shard has it
+├── SkipRecordError         the record is passed over, and counts as handled
+├── ParkRecordError         the record goes to `onFailureDestination`, and then counts as handled
 ├── CheckpointError         a checkpoint asked for by hand was refused: it would pass an unhandled record
 │   ├── ThrottlingError     DynamoDB throttled it; ask again later
 │   ├── DependencyError     DynamoDB did not answer; ask again later
@@ -16,7 +23,9 @@ RecordProcessorError
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
+from typing import Protocol
 
 
 class ExitCode(IntEnum):
@@ -51,15 +60,68 @@ class StartError(RecordProcessorError):
 
 
 class FatalError(RecordProcessorError):
-    """The daemon gave up."""
+    """Running on would be wrong."""
 
 
-class DecodeError(RecordProcessorError):
+class RetryableError(RecordProcessorError):
+    """The record could not be handled now: it is handed out again."""
+
+
+class SkipRecordError(RecordProcessorError):
+    """The record is not to be handled: it is passed over, and counts as handled."""
+
+
+class ParkRecordError(RecordProcessorError):
+    """The record cannot be handled: it goes to `onFailureDestination` without another attempt."""
+
+
+class HasSequenceNumber(Protocol):
+    """A record, `record_processor.Record`."""
+
+    @property
+    def sequence_number(self) -> str:
+        """Its place in the shard."""
+
+
+class BatchItemFailures(RetryableError):  # noqa: N818  # Lambda's word
+    """These records of a batch failed, the others are handled. Raise or return it in `process_batch`.
+
+    A record that failed is handed out again, and so is every record behind it of the same key, so that none
+    is overtaken. `failures` says for each why it failed: an exception, whose type decides what happens to the
+    record, or None.
+
+    It is Lambda's ReportBatchItemFailures; its response can be returned as it is, too, that is
+    `{"batchItemFailures": [{"itemIdentifier": "<sequence number>"}]}`:
+    https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html.
+    """
+
+    def __init__(
+        self, failures: Mapping[HasSequenceNumber | str, Exception | None] | Iterable[HasSequenceNumber | str]
+    ) -> None:
+        """Take the records that failed, or their sequence numbers; in a mapping, each with its exception."""
+        reasons = failures if isinstance(failures, Mapping) else dict.fromkeys(failures)
+        self.failures: dict[str, Exception | None] = {
+            each if isinstance(each, str) else each.sequence_number: reason
+            for each, reason in reasons.items()
+        }
+        """The sequence number of each record that failed, and why."""
+        super().__init__(f"{len(self.failures)} records of the batch failed")
+
+
+class DecodeError(RetryableError):
     """A record has a shape that DynamoDB does not send."""
 
 
-class ModelError(RecordProcessorError):
+class ModelError(RetryableError):
     """An item does not fit the processor's `model`."""
+
+
+class InProgressError(RetryableError):
+    """Another call is handling the same thing: try again later."""
+
+
+class FencedError(InProgressError):
+    """A newer owner of the shard is handling it: what this one does no longer counts."""
 
 
 class CheckpointError(RecordProcessorError):

@@ -1,17 +1,24 @@
 """RecordProcessor, the class users subclass, and what it is given.
 
-The worker makes one instance for each shard, in a process of its own, and calls it from one thread.
+The worker makes one instance for each shard, in a process of its own. Unless handlers run at once, which
+parallelizationFactor says, it calls it from one thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, Protocol, TypeAlias
 
+from record_processor.errors import BatchItemFailures
 from record_processor.models import Item
 from record_processor.record import Record
+
+Done: TypeAlias = Awaitable[None] | None
+"""What a handler returns: nothing, from a plain method or from an `async def`."""
+BatchDone: TypeAlias = BatchItemFailures | Mapping[str, Any] | None
+"""What `process_batch` returns: nothing, or which records failed, in our words or in Lambda's."""
 
 
 class TeardownReason(str, Enum):
@@ -31,9 +38,10 @@ class Checkpointer(Protocol):
     def checkpoint(self, record: Record[Any] | None = None) -> None:
         """Store now that `record` and all before it are done; without one, every record handled so far.
 
-        Call it from the thread that runs the handler. Raises a CheckpointError: LeaseLostError,
+        Call it from the worker's first thread: where handlers run that are plain methods, without
+        parallelizationFactor. Raises a CheckpointError: LeaseLostError,
         ThrottlingError, DependencyError, InvalidStateError, or CheckpointError itself when `record` lies
-        beyond what was handed out.
+        beyond what was handed out, or the thread is another one.
 
         Even if storing failed, the daemon takes as done what was declared so: a worker that replaces this one
         does not get it again.
@@ -61,8 +69,9 @@ class RecordProcessor(Generic[Item]):
 
     Override `on_insert`, `on_modify` and `on_remove`; or `process_record` for all of them; or `process_batch`
     to handle many at once. A method that returns says that its records are done, their effects durable. One
-    that raises is called again with the same records, after a growing pause, until it returns: no record is
-    passed over, and none behind it runs ahead.
+    that raises is called again with the same records, after a growing pause, until it returns, or until the
+    properties say that they are given up; some exceptions say what else becomes of a record. No record
+    behind it of the same key runs ahead. See docs/error-handling.md.
 
     A bare `RecordProcessor` is given items as dicts, `RecordProcessor[Order]` as objects of its `model`,
     Order.
@@ -75,46 +84,55 @@ class RecordProcessor(Generic[Item]):
     raises ModelError when the handler touches it.
     """
 
-    def setup(self, context: ShardContext) -> None:
+    cpu_bound: bool = False
+    """Whether its handlers compute, rather than wait. With parallelizationFactor > 1 they run in processes.
+
+    Each process has an instance of its own. Not for `async def`.
+    """
+
+    def setup(self, context: ShardContext) -> Done:
         """Open clients and connections, before the first record of a shard.
 
         An exception ends the worker, and it is replaced after a pause.
         """
 
-    def teardown(self, reason: TeardownReason) -> None:
+    def teardown(self, reason: TeardownReason) -> Done:
         """Close what `setup` opened, after the last record of a shard. Not called when the process is killed.
 
         An exception is logged and changes nothing.
         """
 
-    def on_insert(self, record: Record[Item]) -> None:
+    def on_insert(self, record: Record[Item]) -> Done:
         """Handle an item that was added."""
 
-    def on_modify(self, record: Record[Item]) -> None:
+    def on_modify(self, record: Record[Item]) -> Done:
         """Handle an item that was changed."""
 
-    def on_remove(self, record: Record[Item]) -> None:
+    def on_remove(self, record: Record[Item]) -> Done:
         """Handle an item that was deleted, by a client or by time to live (`record.is_ttl_delete`)."""
 
-    def process_record(self, record: Record[Item]) -> None:
+    def process_record(self, record: Record[Item]) -> Done:
         """Handle one record; unless overridden, by `on_insert`, `on_modify` or `on_remove`.
 
         Raises ValueError for an event name that DynamoDB Streams does not have.
         """
         match record.event_name:
             case "INSERT":
-                self.on_insert(record)
+                return self.on_insert(record)
             case "MODIFY":
-                self.on_modify(record)
+                return self.on_modify(record)
             case "REMOVE":
-                self.on_remove(record)
+                return self.on_remove(record)
             case _:
                 raise ValueError(f"record {record.sequence_number} is neither INSERT, MODIFY nor REMOVE")
 
-    def process_batch(self, records: Sequence[Record[Item]]) -> None:
+    def process_batch(self, records: Sequence[Record[Item]]) -> Awaitable[BatchDone] | BatchDone:
         """Handle a batch, in the order of its records; unless overridden, by `process_record` for each.
 
-        If it raises, it is called again with the same records, without those checkpointed by hand.
+        If it raises, it is called again with the same records, without those checkpointed by hand. It may
+        return or raise BatchItemFailures to say which records failed, or return Lambda's response; anything
+        else but None is an error.
         """
         for record in records:
             self.process_record(record)
+        return None

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from record_processor import paths, properties_file
+from record_processor import locations, paths, properties_file
 from record_processor.errors import ConfigurationError
 from record_processor.filters import FilterCriteria
 from record_processor.kcl_names import reason_refused
@@ -28,6 +28,9 @@ from record_processor.properties_file import Entry
 
 Setting: TypeAlias = "str | int | bool | tuple[str, ...]"
 """The type of a property's value."""
+
+UNLIMITED: Final = -1
+"""The value of maximumRetryAttempts and maximumRecordAgeInSeconds that sets no limit."""
 
 _MAXIMUM: Final = 2**31 - 1
 _DEFAULT_REGION: Final = "us-east-1"
@@ -92,6 +95,20 @@ def _integer(minimum: int = 0, maximum: int = _MAXIMUM) -> Callable[[str], int]:
             return int(text)
         limits = f"of {minimum} or more" if maximum == _MAXIMUM else f"from {minimum} to {maximum}"
         raise ValueError(f"a whole number {limits}")
+
+    return parse
+
+
+def _integer_or_unlimited(minimum: int, maximum: int) -> Callable[[str], int]:
+    parse_limit = _integer(minimum, maximum)
+
+    def parse(text: str) -> int:
+        if text == "-1":
+            return UNLIMITED
+        try:
+            return parse_limit(text)
+        except ValueError as must_be:
+            raise ValueError(f"{must_be}, or -1 for no limit") from None
 
     return parse
 
@@ -163,6 +180,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _location(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        locations.parse(text, schemes)
+        return text
+
+    return parse
+
+
 def _filter_criteria(text: str) -> str:
     try:
         FilterCriteria.parse(text)
@@ -188,7 +213,8 @@ _ARN = _matching(
 # --- The schema ---
 
 _RUN, _READ, _STORE = "What to run", "What to read", "Application and leases"
-_CHECKPOINT, _FAIL, _TUNE, _METRICS = "Checkpoints and shutdown", "Failures", "Reading", "CloudWatch metrics"
+_HAND_OUT, _CHECKPOINT, _FAIL = "Handing out", "Checkpoints and shutdown", "Failures"
+_REPEAT, _TUNE, _METRICS = "Repeats", "Reading", "CloudWatch metrics"
 
 SCHEMA: Final[tuple[Property, ...]] = (
     Property(
@@ -266,8 +292,18 @@ SCHEMA: Final[tuple[Property, ...]] = (
         "TRIM_HORIZON or LATEST",
         _choice("TRIM_HORIZON", "LATEST"),
         "TRIM_HORIZON",
-        "Where the application's very first start begins: the oldest record (up to 24 hours back), or now.",
+        "Where the application's very first start begins: the oldest record (up to 24 hours back), or now. "
+        "Later starts go on from there, also before the first checkpoint.",
         is_kcl=True,
+    ),
+    Property(
+        "onTrimmedData",
+        _READ,
+        "fail or skip",
+        _choice("fail", "skip"),
+        "fail",
+        "What to do when DynamoDB has deleted records, after 24 hours, that were not read yet: fail = stop "
+        "the shard, skip = go on behind the gap, with a warning.",
     ),
     Property(
         "numbers",
@@ -440,6 +476,30 @@ SCHEMA: Final[tuple[Property, ...]] = (
         is_kcl=True,
     ),
     Property(
+        "batchSize",
+        _HAND_OUT,
+        "integer",
+        _integer(1, 10_000),
+        100,
+        "At most so many records are given to process_batch at once. Other handlers get one each.",
+    ),
+    Property(
+        "maximumBatchingWindowInSeconds",
+        _HAND_OUT,
+        "seconds",
+        _integer(0, 300),
+        0,
+        "So long it is waited for batchSize records; 0: what is there is handed out at once.",
+    ),
+    Property(
+        "parallelizationFactor",
+        _HAND_OUT,
+        "integer",
+        _integer(1, 1000),
+        1,
+        "So many handler calls run at once for each shard, never two for one key.",
+    ),
+    Property(
         "checkpointIntervalMillis",
         _CHECKPOINT,
         "milliseconds",
@@ -462,7 +522,8 @@ SCHEMA: Final[tuple[Property, ...]] = (
         "seconds",
         _integer(1),
         None,
-        "A worker that takes longer for one batch is killed and replaced. Unset: no limit.",
+        "A handler call that takes longer is cancelled if it is async, else its worker is replaced. With "
+        "executableName, a batch. Unset: no limit.",
         is_kcl=True,
     ),
     Property(
@@ -480,6 +541,80 @@ SCHEMA: Final[tuple[Property, ...]] = (
         _integer(1),
         30_000,
         "That pause doubles with every attempt, up to this; it is varied at random.",
+    ),
+    Property(
+        "maximumRetryAttempts",
+        _FAIL,
+        "integer or -1",
+        _integer_or_unlimited(0, 10_000),
+        UNLIMITED,
+        "After so many retries a record goes to onFailureDestination; -1: it is tried until it is handled.",
+    ),
+    Property(
+        "maximumRecordAgeInSeconds",
+        _FAIL,
+        "seconds or -1",
+        _integer_or_unlimited(60, 604_800),
+        UNLIMITED,
+        "A record that is older goes to onFailureDestination, tried or not; -1: at any age it is tried.",
+    ),
+    Property(
+        "bisectBatchOnFunctionError",
+        _FAIL,
+        "boolean",
+        _boolean,
+        False,
+        "Whether a batch that failed is split in two, again and again, until the bad record is alone.",
+    ),
+    Property(
+        "onFailureDestination",
+        _FAIL,
+        "URL or discard",
+        _location("sqs", "sns", "s3", "file", "dynamodb", "discard"),
+        None,
+        "Where records go that are given up, whole: sqs://<queue>, sns://<ARN>, s3://<bucket>/<prefix>, "
+        "file:///<folder>, dynamodb://<table>; or discard.",
+    ),
+    Property(
+        "onFailureOverflow",
+        _FAIL,
+        "URL",
+        _location("s3"),
+        None,
+        "Where a record goes that is too large for a queue, topic or table: s3://<bucket>/<prefix>.",
+    ),
+    Property(
+        "idempotency",
+        _REPEAT,
+        "URL or memory",
+        _location("dynamodb", "sqlite", "memory"),
+        None,
+        "Where it is remembered what was handled, so that a repeat is not handled again: dynamodb://<table>, "
+        "sqlite:///<file>, or memory.",
+    ),
+    Property(
+        "idempotencyKey",
+        _REPEAT,
+        "list of paths",
+        _list_of(_path),
+        None,
+        "The item's attributes by which a repeat is recognized, such as orderId; unset: the event id.",
+    ),
+    Property(
+        "idempotencyLockSeconds",
+        _REPEAT,
+        "seconds",
+        _integer(1, 86_400),
+        60,
+        "So long nobody else handles what a crashed host has begun. Longer than a handler ever takes.",
+    ),
+    Property(
+        "idempotencyTtlSeconds",
+        _REPEAT,
+        "seconds",
+        _integer(60),
+        172_800,
+        "So long a repeat is recognized. The stream keeps a record for 86400 seconds.",
     ),
     Property(
         "taskBackoffTimeMillis",
@@ -509,12 +644,29 @@ SCHEMA: Final[tuple[Property, ...]] = (
         is_kcl=True,
     ),
     Property(
+        "minimumPollIntervalMillis",
+        _TUNE,
+        "milliseconds",
+        _integer(10),
+        250,
+        "How often a shard is read while it has few records; one that has many is read without a pause.",
+    ),
+    Property(
+        "maximumPollIntervalMillis",
+        _TUNE,
+        "milliseconds",
+        _integer(10),
+        7000,
+        "How seldom an idle shard is read: in between, the pause is an eightieth of the time since its last "
+        "record.",
+    ),
+    Property(
         "idleTimeBetweenReadsInMillis",
         _TUNE,
         "milliseconds",
-        _integer(0),
-        1000,
-        "The pause between two reads of a shard.",
+        _integer(10),
+        None,
+        "Instead of these two: one pause between two reads of a shard that has no more records for now.",
         is_kcl=True,
     ),
     Property(
@@ -524,6 +676,14 @@ SCHEMA: Final[tuple[Property, ...]] = (
         _integer(1),
         4 * 1024 * 1024,
         "No more of a shard is read while so much of it is not handled yet; one batch always may be.",
+    ),
+    Property(
+        "maximumUnacknowledgedRecordsPerShard",
+        _TUNE,
+        "integer",
+        _integer(1),
+        20_000,
+        "The same in records. It bounds how far other keys run ahead of a record that fails.",
     ),
     Property(
         "maximumUnacknowledgedBytes",
@@ -593,6 +753,10 @@ IGNORED: Final[dict[str, str]] = {
 
 _DEFAULT_CHAINS: Final = ("DefaultCredentialsProvider", "DefaultAWSCredentialsProviderChain")
 _BY_NAME: Final = {property_.name: property_ for property_ in SCHEMA}
+DEFAULTS: Final[dict[str, Setting]] = {
+    known.name: known.default for known in SCHEMA if known.default is not None
+}
+"""The value of each property that has one although the file does not say."""
 
 # --- Reading a file ---
 
@@ -621,8 +785,24 @@ def load(path: Path | str, environ: Mapping[str, str] = os.environ) -> Settings:
         values["regionName"] = _region(values, environ)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error}") from None
-    defaults = {name: known.default for name, known in _BY_NAME.items() if known.default is not None}
-    return Settings(where, MappingProxyType(defaults | values))
+    return Settings(where, MappingProxyType(DEFAULTS | values))
+
+
+def check(properties: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Check and complete properties as `load` does, without a file; each value is what one would hold.
+
+    JSON stands as it is, not in a file beside it. Raises ConfigurationError.
+    """
+    values: dict[str, Setting] = {}
+    for name, text in properties.items():
+        _check_name(name, {})
+        if name in _BY_NAME:
+            values[name] = _parse(_BY_NAME[name], text)
+        else:
+            _check_ignored(name, text)
+    _check_together(values)
+    values["regionName"] = _region(values, environ)
+    return Settings(Path(), MappingProxyType(DEFAULTS | values))
 
 
 def _text_of(entry: Entry, where: Path) -> str:
@@ -711,12 +891,91 @@ def _check_together(values: Mapping[str, Setting]) -> None:
     _check_one_of(values, "sourceTable", "streamArn", "sourceTable = <table>")
     if "applicationName" not in values:
         raise ConfigurationError("applicationName is missing; add applicationName = <name of your choice>")
+    _check_for_programs(values)
+    _check_polling(values)
+    _check_retries(values)
+    _check_on_failure(values)
+    _check_idempotency(values)
+
+
+def _check_polling(values: Mapping[str, Setting]) -> None:
+    names = ("minimumPollIntervalMillis", "maximumPollIntervalMillis")
+    for name in names:
+        if name in values and "idleTimeBetweenReadsInMillis" in values:
+            raise ConfigurationError(
+                f"{name} has no effect with idleTimeBetweenReadsInMillis; remove one of the two"
+            )
+    least, most = (_value(values, name) for name in names)
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        raise ConfigurationError(
+            f"minimumPollIntervalMillis, {least}, exceeds maximumPollIntervalMillis, {most}; "
+            "lower the one or raise the other"
+        )
+
+
+def _check_retries(values: Mapping[str, Setting]) -> None:
     first, maximum = (_value(values, name) for name in ("retryBackoffMillis", "maximumRetryBackoffMillis"))
     if isinstance(first, int) and isinstance(maximum, int) and first > maximum:
         raise ConfigurationError(
             f"retryBackoffMillis, {first}, exceeds maximumRetryBackoffMillis, {maximum}; "
             "lower the one or raise the other"
         )
+
+    batch, kept = (_value(values, name) for name in ("batchSize", "maximumUnacknowledgedRecordsPerShard"))
+    if isinstance(batch, int) and isinstance(kept, int) and 2 * batch > kept:
+        raise ConfigurationError(
+            f"batchSize, {batch}, is more than half of maximumUnacknowledgedRecordsPerShard, {kept}: none "
+            "could fill up while another is handled; lower the one or raise the other"
+        )
+
+
+def _check_on_failure(values: Mapping[str, Setting]) -> None:
+    destination, overflow = (
+        str(values.get(name, "")) for name in ("onFailureDestination", "onFailureOverflow")
+    )
+    for name in ("maximumRetryAttempts", "maximumRecordAgeInSeconds"):
+        if values.get(name, UNLIMITED) != UNLIMITED and not destination:
+            raise ConfigurationError(
+                f"{name} gives records up, and nothing says where they go; add onFailureDestination = <URL>, "
+                "or discard"
+            )
+    scheme = destination.partition(":")[0]
+    if scheme in ("sqs", "sns", "dynamodb") and not overflow:
+        raise ConfigurationError(
+            f"onFailureDestination = {scheme}://… does not take every record: some are too large; "
+            "add onFailureOverflow = s3://<bucket>/<prefix> for those"
+        )
+    if overflow and scheme not in ("sqs", "sns", "dynamodb"):
+        raise ConfigurationError(
+            "onFailureOverflow is only for onFailureDestination = sqs://…, sns://… or dynamodb://…; remove it"
+        )
+
+
+def _check_idempotency(values: Mapping[str, Setting]) -> None:
+    for name in ("idempotencyKey", "idempotencyLockSeconds", "idempotencyTtlSeconds"):
+        if values.get(name, _BY_NAME[name].default) != _BY_NAME[name].default and "idempotency" not in values:
+            raise ConfigurationError(f"{name} has no effect without idempotency; add it, or remove {name}")
+
+
+_ONLY_FOR_PROCESSORS: Final = (
+    "batchSize",
+    "maximumBatchingWindowInSeconds",
+    "parallelizationFactor",
+    "maximumRetryAttempts",
+    "maximumRecordAgeInSeconds",
+    "bisectBatchOnFunctionError",
+    "onFailureDestination",
+    "onFailureOverflow",
+    "idempotency",
+)
+
+
+def _check_for_programs(values: Mapping[str, Setting]) -> None:
+    for name in _ONLY_FOR_PROCESSORS:
+        if name in values and "executableName" in values:
+            raise ConfigurationError(
+                f"{name} has no effect with executableName, whose program decides itself; remove it"
+            )
 
 
 def _check_one_of(values: Mapping[str, Setting], one: str, other: str, example: str) -> None:

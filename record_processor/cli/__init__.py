@@ -14,7 +14,9 @@ import click
 
 from record_processor.cli.local import local
 from record_processor.cli.output import exit_code_of, fail, keep_standard_descriptors_open
+from record_processor.cli.parked import parked
 from record_processor.cli.run import run
+from record_processor.cli.simulate import simulate
 from record_processor.errors import ExitCode, RecordProcessorError
 
 _NOBODY_READS = 1  # click's own exit code then
@@ -49,6 +51,8 @@ def cli() -> None:
 
 cli.add_command(run)
 cli.add_command(local)
+cli.add_command(simulate)
+cli.add_command(parked)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -13,6 +14,30 @@ from record_processor.launcher.log_lines import Level
 from record_processor.settings import Settings
 
 _WORKER: Final = "record_processor.worker"
+
+_FOR_WORKERS: Final = {
+    "applicationName",
+    "regionName",
+    "dynamoDBEndpoint",
+    "numbers",
+    "batchSize",
+    "maximumBatchingWindowInSeconds",
+    "maximumUnacknowledgedBytesPerShard",
+    "parallelizationFactor",
+    "timeoutInSeconds",
+    "retryBackoffMillis",
+    "maximumRetryBackoffMillis",
+    "maximumRetryAttempts",
+    "maximumRecordAgeInSeconds",
+    "bisectBatchOnFunctionError",
+    "onFailureDestination",
+    "onFailureOverflow",
+    "idempotency",
+    "idempotencyKey",
+    "idempotencyLockSeconds",
+    "idempotencyTtlSeconds",
+}
+"""The properties that decide what a worker does."""
 
 TETHER: Final = str(Path(__file__).parents[1] / "worker" / "tether.py")
 """The program that ties what it starts to the life of its parent."""
@@ -28,9 +53,10 @@ def worker_command(settings: Settings, level: Level) -> list[str]:
         *("--processor", str(settings["processor"])),
         *(word for folder in folders for word in ("--path", folder)),
         *("--log-level", level.name.lower()),
-        *("--retry-backoff-millis", str(settings["retryBackoffMillis"])),
-        *("--maximum-retry-backoff-millis", str(settings["maximumRetryBackoffMillis"])),
-        *("--numbers", str(settings["numbers"])),
+        *(
+            "--settings",
+            json.dumps({name: settings.values[name] for name in _FOR_WORKERS & settings.values.keys()}),
+        ),
     ]
 
 
@@ -45,9 +71,14 @@ def program_command(command_line: str) -> list[str]:
     return [sys.executable, "-I", "-S", TETHER, "--", *shlex.split(command_line)]
 
 
+_GIVE_BACK: Final = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": str(128 * 1024)}
+"""Keeps glibc from holding on to memory: as much for each thread, or as large as a batch once was."""
+
+
 def daemon_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment of the processes that we start, which their children inherit."""
     return {
+        **_GIVE_BACK,
         **environ,
         **_utf8_locale(environ),
         "PYTHONUTF8": "1",

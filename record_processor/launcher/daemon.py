@@ -73,7 +73,10 @@ class Daemon:
         self._settle()
 
     def take_reason(self) -> LogLine | None:
-        """Return the last ERROR of a daemon that ended without having started; it is not in the log yet."""
+        """Return why a daemon ended, once, if it said so; it is not in the log yet.
+
+        That is the line which it marks as such or, of one that had not started, its last ERROR.
+        """
         reason, self._held = self._held, None
         return reason
 
@@ -111,11 +114,9 @@ class Daemon:
             self._start_worker(line.worker, line.shard)
         if line.event == "started":
             self.started = True
-        if self.started:
             self._release()
-            self._log.write(line)
-        elif line.level == Level.ERROR:
-            # It may be why the daemon does not start, and the command's last words: those are said once.
+        if line.event == "ended" or (not self.started and line.level == Level.ERROR):
+            # It may be why the daemon ends, and the command's last words: those are said once.
             self._release()
             self._held = line
         else:

@@ -25,10 +25,12 @@ _HOW_TO_INSTALL: Final = (
     "Amazon Linux: dnf install java-17-amazon-corretto-headless; macOS: brew install openjdk@17), "
     "or set JAVA_HOME"
 )
-# Collector and heap are left to the JVM and JDK_JAVA_OPTIONS: a collector named here would forbid all others.
+# The collector is left to the JVM and JDK_JAVA_OPTIONS: one that is named here would forbid all others.
 _FLAGS: Final = (
     "-XX:+ExitOnOutOfMemoryError",  # a daemon that is out of memory does not drag on: it is started again
     "-XX:-CreateCoredumpOnCrash",  # a core dump would hold items
+    "-XX:MinHeapFreeRatio=10",  # with the next: what a collection has freed is given back
+    "-XX:MaxHeapFreeRatio=20",
     "-Djava.util.concurrent.ForkJoinPool.common.parallelism=64",  # the adapter's calls block there
     "-Dfile.encoding=UTF-8",
     "-Dstdout.encoding=UTF-8",
@@ -37,6 +39,11 @@ _FLAGS: Final = (
     "-Duser.country=US",
     "-Djava.awt.headless=true",
 )
+
+
+_HEAP_MEGABYTES: Final = 1024
+_OPTIONS: Final = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS")
+"""The variables in which a user can give flags."""
 
 
 def find_java(signals: Signals, environ: Mapping[str, str] = os.environ) -> str:
@@ -51,12 +58,21 @@ def find_java(signals: Signals, environ: Mapping[str, str] = os.environ) -> str:
     return java
 
 
-def daemon_command(java: str) -> list[str]:
+def daemon_command(java: str, environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return the command that starts the daemon. Raises StartError unless every jar is the locked one."""
     folders = (jars.FOLDER, _kcl_jars())
     _verify(folders)
     class_path = os.pathsep.join(str(folder / "*") for folder in folders)
-    return [java, *_FLAGS, "-cp", class_path, _MAIN_CLASS]
+    return [java, *_FLAGS, *_heap(environ), "-cp", class_path, _MAIN_CLASS]
+
+
+def _heap(environ: Mapping[str, str]) -> list[str]:
+    """Return what limits the heap, unless the user does: a quarter of the memory, 1 GB at the most."""
+    given = " ".join(environ.get(name, "") for name in _OPTIONS)
+    if re.search(r"-Xmx|MaxHeapSize|MaxRAM", given):
+        return []
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return [f"-Xmx{min(_HEAP_MEGABYTES, memory // 4 // 2**20)}m"]
 
 
 def _locate(environ: Mapping[str, str]) -> str:

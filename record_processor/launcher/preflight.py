@@ -1,17 +1,19 @@
-"""What can be found out before Java starts: does the user's class import, is the user's program there."""
+"""What can be found out before Java starts: does the user's class import, is there where failures go."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from record_processor.errors import ConfigurationError, ExitCode
+from record_processor.errors import ConfigurationError, ExitCode, StartError
 from record_processor.launcher.commands import daemon_environment
 from record_processor.launcher.probe import how_it_ended, probe
 from record_processor.launcher.signals import Signals
+from record_processor.settings import Settings
 
 
 class ImportFailedError(ConfigurationError):
@@ -32,6 +34,23 @@ def check_processor(worker: Sequence[str], file: Path, signals: Signals) -> None
         before, _, last = output.rstrip().rpartition("\n")
         raise ImportFailedError(f"{file}: processor: {last}", before)
     raise ImportFailedError(f"{file}: processor: importing it ended Python {how_it_ended(exit_code)}", output)
+
+
+def check_places(settings: Settings, signals: Signals) -> None:
+    """Look for onFailureDestination and the store of idempotency, if there are any, in a process of its own.
+
+    It is one so that a signal ends the wait for AWS, and because boto3 has no place in the launcher. Raises
+    ConfigurationError, StartError and Stopped.
+    """
+    if settings["onFailureDestination"] in (None, "discard") and settings["idempotency"] in (None, "memory"):
+        return
+    command = [sys.executable, "-m", "record_processor.worker.check", str(settings.path)]
+    exit_code, output = probe(command, signals, daemon_environment())
+    if exit_code == 0:
+        return
+    kind = ConfigurationError if exit_code == ExitCode.USAGE else StartError
+    last = (output.strip() or f"the check ended {how_it_ended(exit_code)}").rpartition("\n")[2]
+    raise kind(f"{settings.path}: {last}")
 
 
 def check_program(command_line: str, file: Path) -> None:

@@ -16,6 +16,7 @@ from record_processor.launcher.daemon import Daemon
 from record_processor.launcher.identity import hold_worker_id
 from record_processor.launcher.java import daemon_command, find_java
 from record_processor.launcher.logs import Log
+from record_processor.launcher.preflight import check_places
 from record_processor.launcher.program import checked_program
 from record_processor.launcher.signals import Signals, Stopped
 from record_processor.launcher.supervisor import Supervisor
@@ -32,6 +33,7 @@ def run(file: Path, log: Log, signals: Signals) -> ExitCode:
     with ExitStack() as stack:
         try:
             program = checked_program(settings, log, signals, stack)
+            check_places(settings, signals)
             command = daemon_command(find_java(signals))
             signals.raise_if_stopped()
         except Stopped:

@@ -71,7 +71,8 @@ class Supervisor:
         """Run until a signal: DRAINED, or INTERRUPTED by a second one.
 
         Raises ConfigurationError, StartError or FatalError when a daemon says that trying again is no use,
-        and FatalError when the daemons crash before one has started, or one does not drain in time.
+        and FatalError when the daemons crash before one has started, when one does not drain in time, or had
+        shards that a fatal error had stopped.
         """
         while True:
             daemon = self._start()
@@ -150,12 +151,19 @@ class Supervisor:
                 return self._give_up(daemon)
             self._wait(until - self._clock())
         if daemon.started and code not in _DRAINED_CODES:
-            raise FatalError(
-                f"the daemon ended {how_it_ended(code)} while it drained: "
-                "what was not checkpointed will be delivered again"
-            )
+            raise self._unclean(daemon, code)
         self._log.info(f"drained in {self._clock() - began:.1f} s")
         return ExitCode.DRAINED
+
+    def _unclean(self, daemon: Daemon, code: int) -> FatalError:
+        """Say why a drain is no success: the daemon's own words count, if it had a reason to stop."""
+        reason = daemon.take_reason() if code == ExitCode.FATAL else None
+        if reason:
+            return FatalError(reason.message)
+        return FatalError(
+            f"the daemon ended {how_it_ended(code)} while it drained: "
+            "what was not checkpointed will be delivered again"
+        )
 
     def _wait(self, timeout_seconds: float = math.inf) -> None:
         """Wait until something happens; the workers' needs are seen to."""

@@ -1,17 +1,36 @@
 """What tests of record processors are made of: DynamoDB Local, faults, histories. Not for production.
 
-As pytest fixtures, found by pytest without an import: `dynamodb_local`, `fault_proxy`, `stream_table`.
+As pytest fixtures, found by pytest without an import: `dynamodb_local`, `aws_server`, `fault_proxy`,
+`stream_simulator`, `stream_table`, `running_application`.
 """
 
 from __future__ import annotations
 
+from record_processor.testing import records
 from record_processor.testing.aws_errors import AwsError
+from record_processor.testing.aws_server import AwsServer
 from record_processor.testing.calls import Call, Calls
+from record_processor.testing.captured import read_records, write_records
 from record_processor.testing.dynamodb_local import DynamoDBLocal
 from record_processor.testing.fault_proxy import FaultProxy
 from record_processor.testing.faults import Fault
-from record_processor.testing.history import Handled, HistoryLog, HistoryReport, Mark, check_history
+from record_processor.testing.history import (
+    Handled,
+    HistoryLog,
+    HistoryReader,
+    HistoryReport,
+    Mark,
+    check_history,
+)
+from record_processor.testing.in_memory import RunResult, run
 from record_processor.testing.record_filter import RecordFilter
+from record_processor.testing.running import RunningApplication
+from record_processor.testing.simulator import (
+    SimulatedShard,
+    SimulatedStream,
+    StreamSimulator,
+    VirtualClock,
+)
 from record_processor.testing.tables import (
     Change,
     StreamTable,
@@ -24,14 +43,28 @@ from record_processor.testing.tables import (
 from record_processor.testing.waiting import wait_until
 
 __all__ = [
-    # A DynamoDB to test against
+    # A processor in memory, without Java
+    "run",
+    "RunResult",
+    "records",
+    "read_records",
+    "write_records",
+    # The command, with its daemon and its workers
+    "RunningApplication",
+    # A DynamoDB, and other services, to test against
     "DynamoDBLocal",
+    "AwsServer",
     # Faults on the way to it, and what was called
     "FaultProxy",
     "Fault",
     "AwsError",
     "Calls",
     "Call",
+    # DynamoDB Streams that do as they are told
+    "StreamSimulator",
+    "SimulatedStream",
+    "SimulatedShard",
+    "VirtualClock",
     # Tables and changes
     "StreamTable",
     "create_stream_table",
@@ -44,6 +77,7 @@ __all__ = [
     "RecordFilter",
     # What handlers saw of them
     "HistoryLog",
+    "HistoryReader",
     "Handled",
     "Mark",
     "check_history",

@@ -72,7 +72,11 @@ def error_answer(error: AwsError, request: Request, region: str) -> Message:
 
 def json_answer(content: dict[str, Any], status: int = 200) -> Message:
     """Return an answer with such a body, and with the headers that AWS sends."""
-    body = encode_json(content)
+    return encoded_answer(encode_json(content), status)
+
+
+def encoded_answer(body: bytes, status: int = 200) -> Message:
+    """Return an answer with a body of JSON, and with the headers that AWS sends."""
     headers = [
         ("x-amzn-RequestId", str(uuid.uuid4())),
         ("Content-Type", "application/x-amz-json-1.0"),

@@ -18,7 +18,7 @@ from record_processor.errors import StartError
 from record_processor.testing.aws import DUMMY_CREDENTIALS, local_client
 from record_processor.testing.dynamodb_local_files import dynamodb_local_files
 from record_processor.testing.java import find_java
-from record_processor.testing.sockets import is_listening
+from record_processor.testing.sockets import free_port, is_listening
 
 _TETHER: Final = str(Path(__file__).parents[1] / "worker" / "tether.py")
 _MAIN_CLASS: Final = "com.amazonaws.services.dynamodbv2.local.main.ServerRunner"
@@ -114,8 +114,8 @@ class DynamoDBLocal:
             return _Server.started(java, files, self._wanted_port, self._timeout_seconds)
         for _ in range(_PORT_TRIES - 1):
             with suppress(_PortTakenError):  # by somebody between our look and Java's bind
-                return _Server.started(java, files, _free_port(), self._timeout_seconds)
-        return _Server.started(java, files, _free_port(), self._timeout_seconds)
+                return _Server.started(java, files, free_port(), self._timeout_seconds)
+        return _Server.started(java, files, free_port(), self._timeout_seconds)
 
 
 class _PortTakenError(StartError):
@@ -215,13 +215,6 @@ def _answers(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _is_taken(port: int) -> bool:

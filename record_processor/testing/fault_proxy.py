@@ -35,7 +35,7 @@ from record_processor.testing.request import Iterators, understand
 from record_processor.testing.upstream import Upstream
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
 # The proxy keeps its own connections, and must be able to read what comes back.
 _HOP_HEADERS: Final = frozenset({"accept-encoding", "connection", "expect", "host", "keep-alive"})
@@ -51,8 +51,10 @@ class FaultProxy:
     `remove()`.
     """
 
-    def __init__(self, upstream: str, region: str = "eu-west-1", rewrite_arns: bool = True) -> None:
-        """Take the URL of DynamoDB Local, and the region for clients.
+    def __init__(
+        self, upstream: str, region: str = "eu-west-1", rewrite_arns: bool = True, port: int = 0
+    ) -> None:
+        """Take the URL of DynamoDB Local, the region for clients, and where to listen: 0 is any free port.
 
         Stream ARNs and records show that region instead of DynamoDB Local's `ddblocal`, unless told not to.
         """
@@ -64,6 +66,7 @@ class FaultProxy:
         self.calls = Calls()
         """What was called: `proxy.calls["GetRecords"]`, `.count(…)`, `.log()`, `.wait_for(…)`."""
         self._upstream_address = (address.hostname, address.port)
+        self._wanted_port = port
         self._arns = Arns(region) if rewrite_arns else None
         self._iterators = Iterators()
         self._lock = threading.Lock()
@@ -123,9 +126,9 @@ class FaultProxy:
     # Life
 
     def start(self) -> None:
-        """Begin to listen; nothing if it does."""
+        """Begin to listen; nothing if it does. Raises OSError if the wanted port is taken."""
         if self._server is None:
-            self._server = _Server(self._answer, Upstream(*self._upstream_address))
+            self._server = _Server(self._answer, Upstream(*self._upstream_address), self._wanted_port)
 
     def stop(self) -> None:
         """Remove all faults and close every connection; nothing if it does not run."""
@@ -134,7 +137,7 @@ class FaultProxy:
             self._server.close()
             self._server = None
 
-    def __enter__(self) -> FaultProxy:
+    def __enter__(self) -> Self:
         """Start it."""
         self.start()
         return self
@@ -190,6 +193,7 @@ class FaultProxy:
         return answer, call
 
     def _forward(self, message: Message, upstream: Upstream) -> Message:
+        """Return the real answer, whatever faults there are. `StreamSimulator` gives its own instead."""
         body = self._arns.to_local(message.body) if self._arns else message.body
         request = message.with_body(body, drop=_HOP_HEADERS)
         request.headers.append(("Host", "{}:{}".format(*self._upstream_address)))
@@ -204,14 +208,14 @@ def _with_checksum(answer: Message) -> Message:
 
 
 class _Server:
-    """Listens on a free port of 127.0.0.1, with one thread per connection."""
+    """Listens on 127.0.0.1, with one thread per connection."""
 
     def __init__(
-        self, answer: Callable[[Message, Upstream], tuple[Message, Call]], upstream: Upstream
+        self, answer: Callable[[Message, Upstream], tuple[Message, Call]], upstream: Upstream, port: int
     ) -> None:
         self._answer = answer
         self._upstream = upstream
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._is_closing = False

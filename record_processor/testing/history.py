@@ -61,7 +61,8 @@ class Mark:
 class HistoryLog:
     """A file that any number of processes append to, each line whole and on disk before `append` returns.
 
-    A worker has one of its own: what one object appended in one process counts as one run.
+    A worker has one of its own: what one object appended in one process counts as one run. A process that is
+    killed while it writes may leave the begin of a line behind; that change counts as not handled.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -75,15 +76,24 @@ class HistoryLog:
 
         Raises OSError if it could not be written whole.
         """
+        self.append_all([Handled(key, n, sequence_number, shard_id)])
+
+    def append_all(self, changes: Iterable[Handled]) -> None:
+        """Write down a whole batch, in its order, with one wait for the disk; a handler does it last.
+
+        What is taken of each is what it is: key, n, sequence number and shard. Raises OSError if it could not
+        be written whole.
+        """
+        ours = {"run": self._this_run(), "pid": os.getpid()}
         self._write(
             {
-                "key": key,
-                "n": n,
-                "sequence_number": sequence_number,
-                "shard_id": shard_id,
-                "run": self._this_run(),
-                "pid": os.getpid(),
+                "key": change.key,
+                "n": change.n,
+                "sequence_number": change.sequence_number,
+                "shard_id": change.shard_id,
+                **ours,
             }
+            for change in changes
         )
 
     def mark(self, kind: str, *, shard_id: str = "", **details: Any) -> None:
@@ -93,7 +103,7 @@ class HistoryLog:
         repeats after a later disruption must lie beyond it. Every other kind ("kill", "restart", …) is a
         disruption and explains the repeats after it.
         """
-        self._write({"kind": kind, "phase": "at", "shard_id": shard_id, "details": details})
+        self._write([{"kind": kind, "phase": "at", "shard_id": shard_id, "details": details}])
 
     @contextmanager
     def during(self, kind: str, *, shard_id: str = "", **details: Any) -> Iterator[None]:
@@ -103,31 +113,33 @@ class HistoryLog:
         instant after the mark but before the kill could not.
         """
         mark = {"kind": kind, "shard_id": shard_id, "details": details}
-        self._write({**mark, "phase": "begin"})
+        self._write([{**mark, "phase": "begin"}])
         try:
             yield
         finally:
-            self._write({**mark, "phase": "end"})
+            self._write([{**mark, "phase": "end"}])
 
     def entries(self) -> list[Handled | Mark]:
         """Return everything that was written, in the order of writing; nothing if there is no file yet."""
-        if not self.path.exists():
-            return []
-        # A reader may see the begin of a line that is being written: the kernel copies page by page.
-        whole, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")
-        return [_parse(json.loads(line)) for line in whole.splitlines()]
+        return self.follow().entries()
+
+    def follow(self) -> HistoryReader:
+        """Return what reads the file piece by piece, from its begin."""
+        return HistoryReader(self.path)
 
     def handled(self) -> list[Handled]:
         """Return what was handled, in that order."""
         return [entry for entry in self.entries() if isinstance(entry, Handled)]
 
-    def _write(self, content: dict[str, Any]) -> None:
-        content |= {"monotonic_seconds": time.monotonic(), "wall_seconds": time.time()}
-        line = json.dumps(content).encode("ascii") + b"\n"
-        # One write to a file opened with O_APPEND: no other process's line can come between.
+    def _write(self, contents: Iterable[dict[str, Any]]) -> None:
+        times = {"monotonic_seconds": time.monotonic(), "wall_seconds": time.time()}
+        lines = [json.dumps(content | times).encode("ascii") for content in contents]
+        # The first line feed ends what a killed process may have left of its last line.
+        written = b"\n" + b"\n".join(lines) + b"\n"
+        # One write to a file opened with O_APPEND: no other process's lines can come between.
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            if os.write(file, line) != len(line):
+            if os.write(file, written) != len(written):
                 raise OSError(f"{self.path} could not be written: the disk is full")
             os.fsync(file)
         finally:
@@ -139,7 +151,34 @@ class HistoryLog:
         return self._run
 
 
-def _parse(content: dict[str, Any]) -> Handled | Mark:
+class HistoryReader:
+    """Reads a history while it grows: each call of `entries` returns what came since the last one."""
+
+    def __init__(self, path: Path) -> None:
+        """Made by `HistoryLog.follow`."""
+        self._path = path
+        self._offset = 0
+
+    def entries(self) -> list[Handled | Mark]:
+        """Return what was written since the last call, in the order of writing."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            # A reader may see the begin of a line that is being written: the kernel copies page by page.
+            whole, end, _ = file.read().rpartition(b"\n")
+        self._offset += len(whole) + len(end)
+        return [entry for line in whole.splitlines() if (entry := _parse(line)) is not None]
+
+
+def _parse(line: bytes) -> Handled | Mark | None:
+    """Return what a line says; None for an empty one, and for what a killed process left of its last line."""
+    if not line.endswith(b"}"):
+        return None
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return None
     return Mark(**content) if "kind" in content else Handled(**content)
 
 
@@ -243,6 +282,7 @@ class _Repeats:
         self.all: list[Handled] = []
         self.unexplained: list[Handled] = []
         self._disruptions = list(_disruptions(entries))
+        self._of_shard: dict[str, list[_Disruption]] = {}
         last_places: dict[tuple[str, int], int] = {}
         for place, entry in enumerate(entries):
             if isinstance(entry, Mark):
@@ -257,35 +297,39 @@ class _Repeats:
     def _is_explained(self, repeat: Handled, previous_place: int, place: int) -> bool:
         between = [
             disruption
-            for disruption in self._disruptions
-            if disruption.begin < place
-            and disruption.end > previous_place
-            and disruption.shard_id in {"", repeat.shard_id}
+            for disruption in self._concerning(repeat.shard_id)
+            if disruption.begin < place and disruption.end > previous_place
         ]
         return bool(between) and int(repeat.sequence_number) > between[-1].checkpoints.get(
             repeat.shard_id, -1
         )
 
+    def _concerning(self, shard_id: str) -> list[_Disruption]:
+        if shard_id not in self._of_shard:
+            self._of_shard[shard_id] = [
+                disruption for disruption in self._disruptions if disruption.shard_id in {"", shard_id}
+            ]
+        return self._of_shard[shard_id]
+
 
 def _disruptions(entries: Sequence[Handled | Mark]) -> Iterator[_Disruption]:
     """Yield them in the order of their beginnings; one whose end is not recorded lasts to the end."""
+    marks = [(place, mark) for place, mark in enumerate(entries) if isinstance(mark, Mark)]
     checkpoints: dict[str, float] = {}
-    for place, mark in enumerate(entries):
-        if isinstance(mark, Handled) or mark.phase == "end":
+    for number, (place, mark) in enumerate(marks):
+        if mark.phase == "end":
             continue
         if mark.kind == CHECKPOINT:
             checkpoints[mark.shard_id] = _position(mark.details["sequence_number"])
         else:
-            end = place if mark.phase == "at" else _end_of(mark, entries, place)
+            end = place if mark.phase == "at" else _end_of(mark, marks[number + 1 :], len(entries))
             yield _Disruption(place, end, mark.shard_id, dict(checkpoints))
 
 
-def _end_of(begin: Mark, entries: Sequence[Handled | Mark], place: int) -> int:
+def _end_of(begin: Mark, later: Sequence[tuple[int, Mark]], never: int) -> int:
     end = (begin.kind, begin.shard_id, "end")
-    for later, mark in enumerate(entries[place + 1 :], place + 1):
-        if isinstance(mark, Mark) and (mark.kind, mark.shard_id, mark.phase) == end:
-            return later
-    return len(entries)
+    ends = (place for place, mark in later if (mark.kind, mark.shard_id, mark.phase) == end)
+    return next(ends, never)
 
 
 def _position(checkpoint: str) -> float:

@@ -1,12 +1,21 @@
-"""Asks the kernel who listens on a port."""
+"""Asks the kernel who listens on a port, and for one on which nobody does."""
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 from typing import Final
 
 _LISTEN: Final = "0A"  # the state's number in /proc/net/tcp: see proc(5)
+
+
+def free_port() -> int:
+    """Return a TCP port of this host on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def is_listening(pid: int, port: int) -> bool:

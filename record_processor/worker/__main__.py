@@ -52,7 +52,7 @@ def _work_on(streams: LineChannel, options: WorkerOptions) -> int:
     processor = _load_or_log(options.processor)
     if processor is None:
         return ExitCode.USAGE
-    return run_over(Conversation(streams, messages.LINES), processor, options.for_loop())
+    return run_over(Conversation(streams, messages.LINES), processor, options.loaded_settings())
 
 
 def _work_on_socket(streams: LineChannel, options: WorkerOptions) -> int:
@@ -61,7 +61,7 @@ def _work_on_socket(streams: LineChannel, options: WorkerOptions) -> int:
         return REPLACE_ME
     tether.name_process(assignment.process_name())
     processor = _load_or_log(options.processor)  # before the daemon hears of us: it waits for each step
-    return run_shard(assignment, processor, options.for_loop()) if processor else ExitCode.USAGE
+    return run_shard(assignment, processor, options.loaded_settings()) if processor else ExitCode.USAGE
 
 
 def _read_assignment(streams: LineChannel) -> Assignment | None:

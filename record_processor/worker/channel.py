@@ -31,35 +31,75 @@ class DaemonGoneError(BaseException):
 class Channel(ABC):
     """Reads messages of any length, and can be asked whether one is there; writes messages."""
 
+    @abstractmethod
+    def wake_on(self, fd: int) -> None:
+        """Let `wait` return early when this descriptor is readable; it is for the caller to read it."""
+
+    @abstractmethod
+    def has_arrived(self) -> bool:
+        """Whether `read` would not block."""
+
+    @abstractmethod
+    def wait(self, timeout_seconds: float | None) -> bool:
+        """Wait, for ever with None, until `read` would not block; return whether it would not."""
+
+    @abstractmethod
+    def read(self) -> bytes | bytearray:
+        """Return the next message once it is there.
+
+        Raises DaemonGoneError at the end, and ProtocolError, again and again, if it cannot be a message.
+        """
+
+    @abstractmethod
+    def write(self, message: bytes) -> None:
+        """Write a message. Raises DaemonGoneError if nobody reads any more."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it."""
+
+
+class _DescriptorChannel(Channel):
+    """A channel over file descriptors."""
+
     def __init__(self, read_fd: int, write_fd: int) -> None:
         """Take over open, blocking file descriptors, which may be the same; `close` closes them."""
         self._read_fd = read_fd
         self._write_fd = write_fd
         self._poll = select.poll()
         self._poll.register(read_fd, select.POLLIN)
+        self._wake_fds: set[int] = set()
         self._is_ended = False
 
+    def wake_on(self, fd: int) -> None:
+        self._poll.register(fd, select.POLLIN)
+        self._wake_fds.add(fd)
+
+    def has_arrived(self) -> bool:
+        """Whether `read` would not block. Asked before each record: it has no clock to look at."""
+        while not self._is_ended and not self._is_whole():
+            if all(fd in self._wake_fds for fd, _ in self._poll.poll(0)):
+                return False
+            self._is_ended = not self._read_some()
+        return True
+
     def wait(self, timeout_seconds: float | None) -> bool:
-        """Wait, for ever with None, until `read` would not block; return whether it would not."""
         deadline = None if timeout_seconds is None else monotonic() + timeout_seconds
         while not self._is_ended and not self._is_whole():
-            if not self._poll.poll(_milliseconds_until(deadline)):
+            ready = self._poll.poll(_milliseconds_until(deadline))
+            if all(fd in self._wake_fds for fd, _ in ready):
                 return False
             self._is_ended = not self._read_some()
         return True
 
     def read(self) -> bytes | bytearray:
-        """Return the next message once it is there.
-
-        Raises DaemonGoneError at the end, and ProtocolError, again and again, if it cannot be a message.
-        """
-        self.wait(None)
+        while not self._is_ended and not self._is_whole():
+            self._is_ended = not self._read_some()
         if not self._is_whole():  # what the daemon did not live to finish is no message
             raise DaemonGoneError
         return self._take()
 
     def write(self, message: bytes) -> None:
-        """Write a message. Raises DaemonGoneError if nobody reads any more."""
         rest = memoryview(self._wrapped(message))
         try:
             while rest:
@@ -93,7 +133,7 @@ class Channel(ABC):
         """Return what to send."""
 
 
-class FrameChannel(Channel):
+class FrameChannel(_DescriptorChannel):
     """Frames over one socket: four bytes with the length, the most significant first, and the message."""
 
     def __init__(self, socket_fd: int) -> None:
@@ -134,7 +174,7 @@ class FrameChannel(Channel):
         return len(message).to_bytes(_LENGTH_BYTES, "big") + message
 
 
-class LineChannel(Channel):
+class LineChannel(_DescriptorChannel):
     """Lines over two pipes."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:

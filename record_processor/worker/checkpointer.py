@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
@@ -61,7 +61,10 @@ class ShardCheckpointer:
     def checkpoint(self, record: Record[Any] | None = None) -> None:
         """Store now, as `record_processor.Checkpointer.checkpoint` says."""
         if self._owner != (os.getpid(), threading.get_ident()):
-            raise CheckpointError("a checkpoint can only be made from the thread that runs the handler")
+            raise CheckpointError(
+                "a checkpoint by hand is only for plain handlers that run one after the other: not for "
+                "another thread or process, an async def, or parallelizationFactor > 1"
+            )
         if self.is_lease_lost:
             raise LeaseLostError
         target = self._handled if record is None else record.sequence_number
@@ -72,39 +75,27 @@ class ShardCheckpointer:
         if target is not None and _is_beyond(target, self._stored):
             self._store(self._at_least_acknowledged(target))
 
-    # What the pipeline calls
+    # What the pipeline asks
 
-    def handing_out(self, records: Sequence[Record]) -> None:
-        """From now on, up to the last of these records can be checkpointed by hand."""
-        self._handed_out = records[-1].sequence_number
-
-    def handled(self, record: Record) -> None:
-        """Up to this record all is handled; say so within a batch if that takes long."""
-        if _is_beyond(record.sequence_number, self._handled):
-            self._handled = record.sequence_number
-        if self._clock() >= self._due_at:
-            self.acknowledge()
-
-    def failed(self, attempt: int) -> None:
-        """Say what was handled before a record starts to fail: that may take for ever."""
-        if attempt == 1:
-            self.acknowledge()
-
-    def is_done(self, record: Record) -> bool:
-        """Whether it was handled, or checkpointed by hand."""
-        return not (
-            _is_beyond(record.sequence_number, self._handled)
-            and _is_beyond(record.sequence_number, self._stored)
-        )
+    def is_stored(self, record: Record) -> bool:
+        """Whether it was checkpointed by hand."""
+        return not _is_beyond(record.sequence_number, self._stored)
 
     # What the loop calls
 
-    def batch_begins(self) -> None:
-        """From now on it counts how long the batch takes."""
-        self._due_at = self._clock() + self.ACKNOWLEDGE_SECONDS
+    def handing_out(self, record: Record) -> None:
+        """From now on, up to this record can be checkpointed by hand."""
+        self._handed_out = record.sequence_number
+
+    def handled(self, sequence_number: str | None) -> None:
+        """Up to this record all is handled; say so now and then, while more is handled."""
+        self._handled = sequence_number
+        if self._clock() >= self._due_at:
+            self.acknowledge()
 
     def acknowledge(self) -> None:
         """Say what was handled, unless that was said; without the lease nobody wants to hear it."""
+        self._due_at = self._clock() + self.ACKNOWLEDGE_SECONDS
         if self._handled is None or self.is_lease_lost or not _is_beyond(self._handled, self._acknowledged):
             return
         self._conversation.acknowledge(self._handled)

@@ -18,6 +18,7 @@ from record_processor.worker.messages import (
     Checkpoint,
     CheckpointAnswer,
     Codec,
+    Fatal,
     Hello,
     Initialize,
     Lease,
@@ -25,6 +26,7 @@ from record_processor.worker.messages import (
     LeaseLost,
     Message,
     ProcessRecords,
+    Progress,
     Reply,
     ShutdownRequested,
     Status,
@@ -47,8 +49,10 @@ class Conversation:
         self._clock_nanos = clock_nanos
         self._waiting: deque[Message] = deque()
         self._error: ProtocolError | None = None
-        self._is_interrupted = False
+        self.is_interrupted = False
+        """Whether a message has come that ends the shard's work here: shutdownRequested or leaseLost."""
         self._deadline_nanos = 0
+        self._ask_at = 0.0
         self.fencing_token = 0
         """The newest that the daemon said."""
         self.is_lease_lost = False
@@ -62,25 +66,37 @@ class Conversation:
         """Return the next message, once it is there."""
         return self._waiting.popleft() if self._waiting else self._read()
 
-    def is_interrupted(self, timeout_seconds: float = 0) -> bool:
-        """Wait for a message that ends the shard's work here, `shutdownRequested` or `leaseLost`."""
-        deadline = monotonic() + timeout_seconds
-        while not self._is_interrupted:
-            if not self._channel.wait(max(0.0, deadline - monotonic())):
-                return False
+    def wake_on(self, fd: int) -> None:
+        """Let `arrived` return early when this descriptor is readable."""
+        self._channel.wake_on(fd)
+
+    def arrived(self, timeout_seconds: float | None) -> list[Message]:
+        """Return the messages that are here; without any, wait for one, for ever with None."""
+        messages = list(self._waiting)
+        self._waiting.clear()
+        while self._error or self._channel.wait(0 if messages else timeout_seconds):
+            messages.append(self._read())
+        return messages
+
+    def look(self) -> None:
+        """Read what has arrived, for `arrived` to return."""
+        while self._channel.has_arrived():
             self._waiting.append(self._read())
-        return True
 
-    def is_stopped(self, timeout_seconds: float = 0) -> bool:
-        """Wait like `is_interrupted`, then until the next record may be handed out; return whether none may.
+    def seconds_until_lease(self) -> float | None:
+        """Return None if a record may be handed out now, as far as the lease goes.
 
-        Past the lease's deadline none may before the daemon has said a later one.
+        Past the lease's deadline none may before the daemon has said a later one: it is asked for, now and
+        then, and what is returned is how long to wait for its answer.
         """
-        is_stopped = self.is_interrupted(timeout_seconds)
-        while not is_stopped and self._is_deadline_over():
-            self._ask_for_lease()
-            is_stopped = self.is_interrupted(_ASK_AGAIN_SECONDS if self._is_deadline_over() else 0)
-        return is_stopped
+        if not 0 < self._deadline_nanos <= self._clock_nanos():
+            self._ask_at = 0.0
+            return None
+        now = monotonic()
+        if now >= self._ask_at:
+            self._write(Lease())
+            self._ask_at = now + _ASK_AGAIN_SECONDS
+        return self._ask_at - now
 
     def acknowledge(self, sequence_number: str) -> None:
         """Say that every record up to this one is handled."""
@@ -95,6 +111,14 @@ class Conversation:
                 return message.error
             self._waiting.append(message)
 
+    def say_progress(self) -> None:
+        """Say that the time that a handler may take begins anew."""
+        self._write(Progress())
+
+    def say_fatal(self, reason: str) -> None:
+        """Say that the shard must not be handled on here."""
+        self._write(Fatal(reason))
+
     def say_done(self, action: str) -> None:
         """Say that an action is done."""
         self._write(Status(action))
@@ -102,18 +126,6 @@ class Conversation:
     def close(self) -> None:
         """Close the channel."""
         self._channel.close()
-
-    def _is_deadline_over(self) -> bool:
-        return 0 < self._deadline_nanos <= self._clock_nanos()
-
-    def _ask_for_lease(self) -> None:
-        """Ask, and wait for the answer or for what makes it needless."""
-        self._write(Lease())
-        while not self._is_interrupted:
-            message = self._read()
-            if isinstance(message, LeaseAnswer):
-                return
-            self._waiting.append(message)
 
     def _write(self, reply: Reply) -> None:
         self._channel.write(self._codec.write(reply))
@@ -137,8 +149,8 @@ class Conversation:
                 self._deadline_nanos = max(self._deadline_nanos, message.deadline_nanos)
                 self.fencing_token = max(self.fencing_token, message.fencing_token)
             case LeaseLost():
-                self.is_lease_lost = self._is_interrupted = True
+                self.is_lease_lost = self.is_interrupted = True
             case ShutdownRequested():
-                self._is_interrupted = True
+                self.is_interrupted = True
             case _:
                 pass

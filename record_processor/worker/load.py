@@ -11,10 +11,10 @@ from typing import Any, Final, ForwardRef, TypeVar, get_args, get_origin
 
 from record_processor.errors import ConfigurationError
 from record_processor.models import Item, converter
+from record_processor.pipeline.call import HANDLERS
 from record_processor.processor import RecordProcessor
 
-_HANDLERS: Final = ("on_insert", "on_modify", "on_remove", "process_record", "process_batch")
-_METHODS: Final = ("setup", "teardown", *_HANDLERS)
+_METHODS: Final = ("setup", "teardown", *HANDLERS)
 
 
 def add_paths(paths: Sequence[str]) -> None:
@@ -35,7 +35,7 @@ def load(name: str) -> type[RecordProcessor]:
             raise ConfigurationError(f"{parent} has no {part}{_hint(part, found)}")
         found = getattr(found, part)
         parent = f"{parent}.{part}"
-    return _checked(name, found)
+    return check_class(name, found)
 
 
 def _import(module: str) -> object:
@@ -62,17 +62,19 @@ def _hint(name: str, found: object) -> str:
     return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
-def _checked(name: str, found: object) -> type[RecordProcessor]:
+def check_class(name: str, found: object) -> type[RecordProcessor]:
+    """Return what was found if it can be used as a record processor. Raises ConfigurationError."""
     if not (isinstance(found, type) and issubclass(found, RecordProcessor)):
         raise ConfigurationError(f"{name} is not a subclass of record_processor.RecordProcessor")
-    if not any(_overridden(found, method) for method in _HANDLERS):
-        raise ConfigurationError(f"{name} handles nothing; override one of {', '.join(_HANDLERS)}")
+    if not any(_overridden(found, method) for method in HANDLERS):
+        raise ConfigurationError(f"{name} handles nothing; override one of {', '.join(HANDLERS)}")
     if abstract := sorted(getattr(found, "__abstractmethods__", ())):
         raise ConfigurationError(f"{name} is abstract; it lacks {', '.join(abstract)}")
     if not _accepts(found, 0):
         raise ConfigurationError(
             f"{name} cannot be made without arguments; move what it needs to setup(context)"
         )
+    _check_kinds(name, found)
     for method in _METHODS:
         if overridden := _overridden(found, method):
             is_given_self = inspect.isfunction(inspect.getattr_static(found, method))
@@ -88,15 +90,30 @@ def _overridden(processor: type[RecordProcessor], method: str) -> Callable[..., 
 
 def _check_method(name: str, method: Callable[..., object], arguments: int) -> None:
     """Refuse what would be called and yet never run, or could never be called."""
-    if any(
-        is_lazy(method)
-        for is_lazy in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-    ):
-        raise ConfigurationError(
-            f"{name} would never run: it must be a plain method, without async and yield"
-        )
+    if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
+        raise ConfigurationError(f"{name} would never run: it must be a method without yield")
     if not _accepts(method, arguments):
         raise ConfigurationError(f"{name} must take exactly one argument besides self")
+
+
+def _check_kinds(name: str, processor: type[RecordProcessor]) -> None:
+    """Refuse a mixture, whose plain methods would hold up the event loop."""
+    own = {method: _overridden(processor, method) for method in _METHODS}
+    is_async = {method: inspect.iscoroutinefunction(found) for method, found in own.items() if found}
+    handlers = {method: kind for method, kind in is_async.items() if method in HANDLERS}
+    if len(set(handlers.values())) > 1:
+        plain = next(method for method, kind in handlers.items() if not kind)
+        lazy = next(method for method, kind in handlers.items() if kind)
+        raise ConfigurationError(f"{name}.{lazy} is async, and {plain} is not; make all handlers the same")
+    if any(handlers.values()):
+        if processor.cpu_bound:
+            raise ConfigurationError(
+                f"{name} is cpu_bound, so its handlers cannot be async; remove one of the two"
+            )
+    elif setting := next((method for method, kind in is_async.items() if kind), None):
+        raise ConfigurationError(
+            f"{name}.{setting} is async, and its handlers are not; make it a plain method"
+        )
 
 
 def _check_model(name: str, processor: type[RecordProcessor]) -> None:

@@ -40,6 +40,10 @@ class Initialize(_WithLease, tag="initialize", frozen=True):
     stream_arn: str = ""
     table_name: str = ""
     worker_id: str = ""
+    one_by_one_up_to: SequenceNumber | None = None
+    """Records up to this one have ended processes: each is handed out alone; None if there are none such."""
+    attempts: int = 0
+    """How many processes have ended at the first record, alone with it."""
 
 
 _Record = TypeVar("_Record")
@@ -121,7 +125,18 @@ class Lease(_FromWorker, tag="lease", frozen=True):
     """The request for a deadline that is not over."""
 
 
-Reply: TypeAlias = Hello | Status | Acknowledge | Checkpoint | Lease
+class Progress(_FromWorker, tag="progress", frozen=True):
+    """The handler gets on: `timeoutInSeconds` counts anew from here."""
+
+
+class Fatal(_FromWorker, tag="fatal", frozen=True):
+    """The shard must not be handled on, here; the worker then ends."""
+
+    reason: str
+    """One line."""
+
+
+Reply: TypeAlias = Hello | Status | Acknowledge | Checkpoint | Lease | Progress | Fatal
 
 # --- How both are written ---
 
@@ -170,6 +185,8 @@ def _decoded(data: bytes | bytearray, decode: Callable[[bytes | bytearray], Mess
         return _reason(error)
     if isinstance(message, Initialize) and not message.shard_id:
         return "its shardId is empty"
+    if isinstance(message, Initialize) and not (message.one_by_one_up_to or "0").encode().isdigit():
+        return "its oneByOneUpTo is not one to a hundred digits"
     if isinstance(message, ProcessRecords) and not _are_numbers(message.records):
         return "a sequence number is not one to a hundred digits"
     return message

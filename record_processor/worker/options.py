@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from record_processor.pipeline.retry import Backoff
-from record_processor.values import IMAGE_DECODERS
-from record_processor.worker import loop
+from record_processor.settings import DEFAULTS, Setting, Settings
 
 
 @dataclass
@@ -21,14 +22,16 @@ class WorkerOptions(argparse.Namespace):
     socket: bool = False
     control: int = -1
     log_level: str = "INFO"
-    retry_backoff_millis: int = 100
-    maximum_retry_backoff_millis: int = 30_000
-    numbers: str = "int"
+    settings: str = "{}"
 
-    def for_loop(self) -> loop.Options:
-        """Return what the loop must know."""
-        backoff = Backoff(self.retry_backoff_millis / 1000, self.maximum_retry_backoff_millis / 1000)
-        return loop.Options(backoff, self.numbers)
+    def loaded_settings(self) -> Settings:
+        """Return what the properties file says, as the launcher read and checked it."""
+        values = json.loads(self.settings)
+        return Settings(Path(), DEFAULTS | {name: _as_setting(value) for name, value in values.items()})
+
+
+def _as_setting(value: Any) -> Setting:
+    return tuple(value) if isinstance(value, list) else value  # JSON has no tuple
 
 
 def parse(arguments: Sequence[str]) -> WorkerOptions:
@@ -43,8 +46,6 @@ def parse(arguments: Sequence[str]) -> WorkerOptions:
     )
     parser.add_argument("--control", type=int, metavar="FD", help="the nursery's socket to the launcher")
     parser.add_argument("--log-level", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"))
-    parser.add_argument("--retry-backoff-millis", type=int, metavar="N")
-    parser.add_argument("--maximum-retry-backoff-millis", type=int, metavar="N")
-    parser.add_argument("--numbers", choices=tuple(IMAGE_DECODERS), help="what whole numbers are")
+    parser.add_argument("--settings", metavar="JSON", help="the properties that have a value")
     parser.set_defaults(**vars(defaults))
     return parser.parse_args(arguments, namespace=WorkerOptions())

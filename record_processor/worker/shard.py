@@ -9,16 +9,17 @@ import fcntl
 import logging
 import os
 import socket
-from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from record_processor.errors import ProtocolError
 from record_processor.processor import RecordProcessor
+from record_processor.settings import Settings
 from record_processor.values import UNREADABLE
 from record_processor.worker import loop, messages
 from record_processor.worker.channel import DaemonGoneError, FrameChannel
+from record_processor.worker.children import ChildDiedError
 from record_processor.worker.conversation import Conversation
 from record_processor.worker.messages import Hello
 from record_processor.worker.output import FIRST_PRIVATE_FD
@@ -53,9 +54,7 @@ def parse_assignment(line: bytes | bytearray) -> Assignment:
     return assignment
 
 
-def run_shard(
-    assignment: Assignment, make_processor: Callable[[], RecordProcessor], options: loop.Options
-) -> int:
+def run_shard(assignment: Assignment, processor: type[RecordProcessor[Any]], settings: Settings) -> int:
     """Connect to the daemon, handle the shard until the daemon ends it, and return the exit status.
 
     Status 0: the daemon ended the shard. 1: the worker is to be replaced; what is wrong is logged.
@@ -68,13 +67,13 @@ def run_shard(
         )
         return REPLACE_ME
     hello = Hello(assignment.token, assignment.worker, os.getpid())
-    return run_over(Conversation(channel, messages.FRAMES), make_processor, options, hello)
+    return run_over(Conversation(channel, messages.FRAMES), processor, settings, hello)
 
 
 def run_over(
     conversation: Conversation,
-    make_processor: Callable[[], RecordProcessor],
-    options: loop.Options,
+    processor: type[RecordProcessor[Any]],
+    settings: Settings,
     hello: Hello | None = None,
 ) -> int:
     """Handle the shard over a connection that there is; what is returned is the same."""
@@ -83,8 +82,8 @@ def run_over(
     try:
         if hello:
             conversation.say_hello(hello)
-        loop.run(conversation, make_processor, options)
-    except ProtocolError as error:
+        loop.run(conversation, processor, settings)
+    except (ProtocolError, loop.HungError, ChildDiedError) as error:
         _log.error("%s; the worker is replaced", error)
     except SystemExit as request:
         _log.error("a handler called sys.exit(%r); the worker is replaced", request.code, exc_info=request)

@@ -15,8 +15,6 @@ from tests.local.application import Application, MakeApplication
 ON_BOTH_TRANSPORTS = (
     "test_main_job",
     "test_failures",
-    "test_faults",
-    "test_streams",
     "test_values",
     "test_filters",
 )
@@ -45,6 +43,22 @@ def application(dynamodb_local: DynamoDBLocal, tmp_path: Path, transport: str) -
                 properties = {"workerTransport": transport, **properties}
             return stack.enter_context(
                 Application(tmp_path, endpoint or dynamodb_local.endpoint, **properties)
+            )
+
+        yield make
+
+
+@pytest.fixture
+def host(dynamodb_local: DynamoDBLocal, tmp_path: Path) -> Iterator[MakeApplication]:
+    """Give a function that makes hosts of one application, by number; they share flags and history."""
+    with ExitStack() as stack:
+
+        def make(number: int, endpoint: str | None = None, **properties: Any) -> Application:
+            folder = tmp_path / f"host-{number}"
+            folder.mkdir(mode=0o700)
+            properties = {"workerId": f"host-{number}", **properties}
+            return stack.enter_context(
+                Application(folder, endpoint or dynamodb_local.endpoint, shared=tmp_path, **properties)
             )
 
         yield make

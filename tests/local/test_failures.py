@@ -12,16 +12,12 @@ import pytest
 
 from record_processor.testing import DynamoDBLocal, wait_until, write_changes
 from record_processor.testing.plugin import MakeStreamTable
-from tests.local.application import MakeApplication, is_alive, kill
+from tests.local.application import MakeApplication, is_alive, is_dead, kill
 
 pytestmark = pytest.mark.local
 
 
-def is_dead(pid: int) -> bool:
-    """Whether a process is gone."""
-    return not is_alive(pid)
-
-
+@pytest.mark.fault(3)
 def test_a_handler_that_raises_is_called_again_until_it_returns(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:
@@ -50,6 +46,7 @@ def test_a_handler_that_raises_is_called_again_until_it_returns(
     assert "canary-7391" not in app.output()
 
 
+@pytest.mark.fault(1)
 def test_killed_workers_are_replaced_and_get_again_what_was_not_acknowledged(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:
@@ -79,6 +76,7 @@ def test_killed_workers_are_replaced_and_get_again_what_was_not_acknowledged(
     app.check(written)
 
 
+@pytest.mark.fault(9)
 def test_a_killed_jvm_is_started_again_under_the_same_worker_id(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:
@@ -102,6 +100,7 @@ def test_a_killed_jvm_is_started_again_under_the_same_worker_id(
     app.check({**first.per_key, **second.per_key})
 
 
+@pytest.mark.fault(9)
 def test_when_the_command_is_killed_nothing_is_left_after_two_seconds(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:
@@ -125,6 +124,7 @@ def test_when_the_command_is_killed_nothing_is_left_after_two_seconds(
     app.check(written.per_key)
 
 
+@pytest.mark.fault(7)
 def test_a_handler_that_hangs_is_replaced_after_timeout_in_seconds(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:
@@ -154,6 +154,7 @@ def test_handlers_that_end_their_process_are_replaced(
     app.check(written.per_key)
 
 
+@pytest.mark.fault(5)
 def test_a_shard_whose_setup_fails_is_tried_again(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_shard_whose_setup_fails_is_tried_again(
     app.check(written.per_key)
 
 
+@pytest.mark.fault(6)
 def test_output_cannot_disturb_the_protocol_and_is_in_the_log_with_the_shards_id(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:
@@ -190,6 +192,7 @@ def test_output_cannot_disturb_the_protocol_and_is_in_the_log_with_the_shards_id
     assert not app.lines("answered a request that was not made")
 
 
+@pytest.mark.fault(10)
 def test_a_daemon_that_is_stopped_and_goes_on_loses_nothing(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:

@@ -16,6 +16,7 @@ from tests.local.application import MakeApplication
 pytestmark = pytest.mark.local
 
 
+@pytest.mark.fault(16, 23)
 def test_throttled_calls_are_repeated_until_they_succeed(
     application: MakeApplication,
     stream_table: MakeStreamTable,
@@ -33,7 +34,7 @@ def test_throttled_calls_are_repeated_until_they_succeed(
     checkpoints = fault_proxy.fail("UpdateItem", "ThrottlingException", table=app.name)
     app.wait_until_handled(written.total)
     app.wait_for_line("; it is tried again", level="WARNING")
-    assert checkpoints.hits > 0
+    wait_until(lambda: checkpoints.hits > 0, 60, "a throttled checkpoint")
     checkpoints.remove()
     last = app.history.handled()[-1].sequence_number
     wait_until(lambda: app.leases()[0]["checkpoint"] == last, 60, "the last checkpoint")
@@ -41,6 +42,7 @@ def test_throttled_calls_are_repeated_until_they_succeed(
     assert app.check(written.per_key).repeats == []
 
 
+@pytest.mark.fault(16)
 def test_a_checkpoint_that_is_throttled_at_the_drain_is_repeated(
     application: MakeApplication,
     stream_table: MakeStreamTable,
@@ -90,6 +92,7 @@ def test_a_lease_that_is_being_taken_when_the_drain_begins_is_given_back_too(
     assert app.owners() == []
 
 
+@pytest.mark.fault(29)
 def test_connections_that_break_are_made_again(
     application: MakeApplication,
     stream_table: MakeStreamTable,
@@ -119,6 +122,7 @@ def test_connections_that_break_are_made_again(
         ("Scan", "app-"),
     ],
 )
+@pytest.mark.fault(24)
 def test_a_call_that_is_denied_at_the_start_is_named_with_its_resource(
     application: MakeApplication,
     stream_table: MakeStreamTable,
@@ -138,6 +142,7 @@ def test_a_call_that_is_denied_at_the_start_is_named_with_its_resource(
     assert resource in line["message"]
 
 
+@pytest.mark.fault(24)
 def test_a_checkpoint_that_is_denied_is_said_with_action_and_resource(
     application: MakeApplication,
     stream_table: MakeStreamTable,
@@ -161,6 +166,7 @@ def test_a_checkpoint_that_is_denied_is_said_with_action_and_resource(
     assert app.leases()[0]["checkpoint"] == app.history.handled()[-1].sequence_number
 
 
+@pytest.mark.fault(21)
 def test_a_stream_that_is_not_found_for_a_while_costs_no_checkpoint(
     application: MakeApplication,
     stream_table: MakeStreamTable,

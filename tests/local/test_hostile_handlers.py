@@ -11,6 +11,7 @@ from tests.local.application import MakeApplication
 pytestmark = pytest.mark.local
 
 
+@pytest.mark.fault(7, 33)
 def test_forks_closed_descriptors_memory_and_deadlocks(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:
@@ -26,6 +27,7 @@ def test_forks_closed_descriptors_memory_and_deadlocks(
     app.check(written.per_key)
 
 
+@pytest.mark.fault(11)
 def test_a_deaf_handler_does_not_keep_a_drain(
     application: MakeApplication, stream_table: MakeStreamTable, dynamodb_local: DynamoDBLocal
 ) -> None:

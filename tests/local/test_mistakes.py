@@ -112,6 +112,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     assert "UTF-8" in the_error(result)
 
 
+@pytest.mark.fault(5)
 def test_an_error_in_the_users_module_comes_with_the_users_traceback(tmp_path: Path) -> None:
     """With their own frames only, and the line at the end."""
     write(tmp_path)
@@ -144,6 +145,7 @@ def test_no_java_or_an_old_one_is_one_line(tmp_path: Path) -> None:
     assert "17" in the_error(result)
 
 
+@pytest.mark.fault(24)
 def test_no_credentials_are_one_line(tmp_path: Path) -> None:
     """Found out before anything is called."""
     write(tmp_path, dynamoDBEndpoint=None)

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from record_processor.testing import DynamoDBLocal, FaultProxy, wait_until, write_changes
+from record_processor.testing import DynamoDBLocal, FaultProxy, StreamSimulator, wait_until, write_changes
 from record_processor.testing.plugin import MakeStreamTable
 from record_processor.testing.tables import create_stream_table
 from tests.local.application import MakeApplication
-from tests.local.rollover import RollOver
 
 pytestmark = pytest.mark.local
 
@@ -119,6 +118,7 @@ def test_the_new_stream_waits_for_a_record_of_the_old_one_that_fails(
     app.check({**poison.per_key, **new.per_key})
 
 
+@pytest.mark.fault(17)
 def test_the_end_of_a_shard_is_checkpointed_though_that_is_throttled(
     application: MakeApplication,
     stream_table: MakeStreamTable,
@@ -183,25 +183,22 @@ def test_a_stream_can_be_named_by_its_arn(
     app.check({f"{table.name}/{key}": n for key, n in written.per_key.items()})
 
 
+@pytest.mark.fault(25)
 def test_a_shard_that_rolls_over_is_followed_to_its_child(
-    application: MakeApplication,
-    stream_table: MakeStreamTable,
-    dynamodb_local: DynamoDBLocal,
-    fault_proxy: FaultProxy,
+    application: MakeApplication, stream_simulator: StreamSimulator
 ) -> None:
     """The parent is finished first, and the child, whose lease key names the stream, follows within seconds."""
-    table = stream_table()
-    client = dynamodb_local.client()
-    roll_over = RollOver(fault_proxy, table.name)
-    app = application(endpoint=fault_proxy.endpoint, sourceTable=table.name).start_and_wait()
-    before = write_changes(client, table.name, 60, seed=1, keys=6, prefix="a-")
+    stream = stream_simulator.create_stream("orders")
+    app = application(endpoint=stream_simulator.endpoint, sourceTable="orders").start_and_wait()
+    before = stream.write_changes(60, seed=1, keys=6, prefix="a-")
     app.wait_until_handled(before.total // 2)
-    roll_over.roll(dynamodb_local)
-    after = write_changes(client, table.name, 60, seed=2, keys=6, prefix="b-")
+    (parent,) = stream.open_shards
+    (child,) = stream.roll()
+    after = stream.write_changes(60, seed=2, keys=6, prefix="b-")
     app.wait_until_handled(before.total + after.total, timeout_seconds=30)
     assert app.drain() == 0
     assert app.check({**before.per_key, **after.per_key}).repeats == []
     checkpoints = {row["shardId"]: row["checkpoint"] for row in app.leases()}
-    assert checkpoints[roll_over.child].isdigit()
-    assert checkpoints.get(roll_over.parent, "SHARD_END") == "SHARD_END"
-    assert all(row["leaseKey"].startswith("000000000000:") for row in app.leases())
+    assert checkpoints[child.id] == child.records[-1].sequence_number
+    assert checkpoints.get(parent.id, "SHARD_END") == "SHARD_END"
+    assert all(row["leaseKey"].startswith("123456789012:") for row in app.leases())

@@ -18,6 +18,7 @@ import pytest
 from record_processor.errors import StartError
 from record_processor.testing import DynamoDBLocal, create_stream_table, wait_until, write_changes
 from record_processor.testing.plugin import MakeStreamTable
+from record_processor.testing.sockets import free_port
 
 pytestmark = pytest.mark.local
 
@@ -62,19 +63,12 @@ def test_a_port_lost_in_a_race_is_replaced(
     """If another DynamoDB Local takes the free port first, it is not mistaken for ours."""
     ports = iter([dynamodb_local.port, dynamodb_local.port])
     monkeypatch.setattr(
-        "record_processor.testing.dynamodb_local._free_port", lambda: next(ports, 0) or _some_port()
+        "record_processor.testing.dynamodb_local.free_port", lambda: next(ports, 0) or free_port()
     )
     with DynamoDBLocal() as server:
         assert next(ports, None) is None
         assert server.port != dynamodb_local.port
         assert server.client().list_tables()["TableNames"] == []
-
-
-def _some_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_what_does_not_come_up_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import pytest
 
-from benchmarks import decode, orders
+from benchmarks import decode, orders, parallel, simulator
 from benchmarks.frame import Case, cpu_seconds, measure, per_cpu_second, run
+from record_processor.testing import StreamSimulator
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -68,7 +69,7 @@ def test_a_line_for_each_case(capsys: pytest.CaptureFixture[str]) -> None:
             yield _case(lambda: 1 / 3, lambda: 3.0, more_is_better=False, unit="seconds")
             outputs.append(capsys.readouterr().out)
 
-    run("startup", cases(), rounds=2)
+    assert len(list(run("startup", cases(), rounds=2))) == 2
     fields = {
         "bench": "startup",
         "case": "a case",
@@ -127,6 +128,62 @@ def test_stock_does_not_hide_an_exception() -> None:
         decode.read_stock(lines, lambda change: 1 / 0)
 
 
+# --- parallel ---
+
+
+@pytest.mark.parametrize("processor", parallel.PROCESSORS.values())
+def test_ten_at_once_are_faster_and_every_key_keeps_its_order(processor: str) -> None:
+    """A real worker, with few records: it raises if a key's order is not kept."""
+    one, ten = (parallel.records_per_second(processor, factor, 60) for factor in (1, parallel.FACTOR))
+    assert ten > 2 * one
+
+
+@pytest.mark.parametrize(
+    ("calls", "reason"),
+    [
+        ([("a", 0, True), ("a", 0, False), ("b", 0, True), ("b", 0, False)], "a was not handled"),
+        (
+            [
+                ("a", 1, True),
+                ("a", 1, False),
+                ("a", 0, True),
+                ("a", 0, False),
+                ("b", 0, True),
+                ("b", 0, False),
+            ],
+            "a was not handled",
+        ),
+        (
+            [
+                ("a", 0, True),
+                ("a", 1, True),
+                ("a", 0, False),
+                ("a", 1, False),
+                ("b", 0, True),
+                ("b", 0, False),
+            ],
+            "a was not handled",
+        ),
+        (
+            [
+                ("a", 0, True),
+                ("b", 0, True),
+                ("a", 0, False),
+                ("b", 0, False),
+                ("a", 1, True),
+                ("a", 1, False),
+            ],
+            "2 calls ran at once",
+        ),
+    ],
+    ids=["lost", "overtaken", "two of one key at once", "too many at once"],
+)
+def test_what_went_wrong_is_found(calls: list[parallel.Call], reason: str) -> None:
+    """Else the proof would prove nothing."""
+    with pytest.raises(RuntimeError, match=reason):
+        parallel.check(["a", "b", "a"], calls, 1)
+
+
 # --- The command ---
 
 
@@ -153,6 +210,7 @@ def test_the_list() -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("decode ")
     assert "Python values" in done.stdout
+    assert "parallelizationFactor = 10 against 1" in done.stdout
 
 
 @pytest.mark.parametrize(("name", "nearest"), [("decod", "decode"), ("filters", "filter")])
@@ -171,3 +229,19 @@ def test_rounds_that_are_no_number(rounds: str) -> None:
     done = _bench("decode", "--rounds", rounds)
     assert done.returncode == 2
     assert f"'{rounds}' is not a whole number, 1 or more" in done.stderr
+
+
+# --- The simulator ---
+
+
+def test_the_reader_finds_every_record_of_the_simulator() -> None:
+    """Page after page, to the last one of an open shard; what it misses fails the benchmark."""
+    with StreamSimulator() as server:
+        stream = server.create_stream("orders", 2)
+        stream.write_changes(2500, keys=1000)
+        iterators = simulator._iterators(server.endpoint, "eu-west-1", stream.arn)
+        counts = [shard.written_count for shard in stream.shards]
+        shards = list(zip(iterators, counts, strict=True))
+        assert simulator._records_per_second(server.endpoint, shards) > 0
+        with pytest.raises(AssertionError):
+            simulator._records_per_second(server.endpoint, [(iterators[0], counts[0] + 1)])

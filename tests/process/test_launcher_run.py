@@ -91,6 +91,26 @@ def fails_to_drain():
     await_drain()
     sys.exit(1)
 
+def stops():
+    start()
+    say("ERROR", "the shard is stopped", shard="shardId-1")
+    say("ERROR", "1 shard was stopped by a fatal error, shardId-1: no such table", event="ended")
+    sys.exit(4)
+
+def drains_with_a_stopped_shard():
+    start()
+    await_drain()
+    say("ERROR", "1 shard was stopped by a fatal error, shardId-1: no such table", event="ended")
+    say("INFO", "drained")
+    sys.exit(4)
+
+def crashes_with_a_word():
+    start()
+    if len((notes / "started").read_text().split()) == 1:
+        say("ERROR", "KCL's scheduler ended by itself", event="ended")
+        sys.exit(1)
+    await_drain()
+
 def chatters():
     start()
     for number in range(100_000):
@@ -276,6 +296,7 @@ def test_a_signal_drains_and_exits_with_0(runner: Runner, number: int) -> None:
     assert not errors(stderr)
 
 
+@pytest.mark.fault(12)
 def test_a_signal_to_the_whole_group_reaches_only_the_launcher(runner: Runner) -> None:
     """Ctrl-C in a terminal and systemd's SIGTERM to the group leave the daemon to drain."""
     launcher = runner.started("drains")
@@ -335,6 +356,36 @@ def test_a_daemon_that_crashes_while_it_drains_did_not_drain(runner: Runner) -> 
     code, stderr = launcher.end()
     assert code == 4
     assert "exit code 1 while it drained" in errors(stderr)[0]
+
+
+@pytest.mark.parametrize(
+    ("stand_in", "is_signalled"), [("stops", False), ("drains_with_a_stopped_shard", True)]
+)
+def test_fatal_errors_of_handlers_are_the_commands_last_words(
+    runner: Runner, stand_in: str, is_signalled: bool
+) -> None:
+    """The reason is said once, and the exit code is 4, whether or not a signal asked for the end."""
+    launcher = runner.started(stand_in)
+    if is_signalled:
+        launcher.process.send_signal(signal.SIGTERM)
+    code, stderr = launcher.end()
+    assert code == 4
+    assert errors(stderr) == [
+        "record-processor: error: 1 shard was stopped by a fatal error, shardId-1: no such table"
+    ]
+    assert stderr.count("no such table") == 1
+    assert len(launcher.note("started")) == 1
+
+
+def test_why_a_daemon_crashed_is_in_the_log_before_it_is_started_again(runner: Runner) -> None:
+    """Its last words are the command's only if the command ends."""
+    launcher = runner.started("crashes_with_a_word")
+    wait_for(lambda: len(launcher.note("started")) == 2)
+    launcher.process.send_signal(signal.SIGTERM)
+    code, stderr = launcher.end()
+    assert code == 0
+    assert stderr.count("KCL's scheduler ended by itself") == 1
+    assert stderr.index("ended by itself") < stderr.index("starting it again")
 
 
 def test_a_signal_before_the_daemon_has_started_ends_with_0(runner: Runner) -> None:
@@ -475,6 +526,7 @@ def test_an_old_java_is_one_line(runner: Runner) -> None:
     assert "Java 11, which is too old" in errors(stderr)[0]
 
 
+@pytest.mark.fault(31)
 def test_the_same_worker_id_twice_is_refused(runner: Runner) -> None:
     """A second process of the same application with the same workerId would take the first one's leases."""
     runner.write("processor = shop:Orders", "workerId = me")

@@ -76,6 +76,7 @@ def test_the_users_own_processes_can_be_terminated(way: str, wire: WireName, tmp
 
 @on_both_wires
 @pytest.mark.parametrize("way", ["subprocess", "fork"])
+@pytest.mark.fault(2)
 def test_a_grandchild_does_not_hide_a_death(way: str, wire: WireName, tmp_path: Path) -> None:
     """When the worker is killed, its end of the pipe closes, whatever it has started."""
     ways = {
@@ -102,6 +103,7 @@ class Processor(RecordProcessor):
 
 
 @on_both_wires
+@pytest.mark.fault(1)
 def test_killed_in_a_batch_nothing_is_acknowledged(wire: WireName, tmp_path: Path) -> None:
     """What the worker said before its death is only what was handled."""
     source = """
@@ -122,15 +124,16 @@ class Processor(RecordProcessor):
 
 NURSERY = """
 import os, sys
+from pathlib import Path
 from app import Processor
-from record_processor.pipeline.retry import Backoff
-from record_processor.worker import loop, output, shard
+from record_processor.settings import DEFAULTS, Settings
+from record_processor.worker import output, shard
 output.log_to_daemon("info")
 assignment = shard.parse_assignment(sys.stdin.buffer.readline())
 modules = {*sys.modules}
 pid = os.fork()
 if pid == 0:
-    status = shard.run_shard(assignment, Processor, loop.Options(Backoff(0.1, 1.0)))
+    status = shard.run_shard(assignment, Processor, Settings(Path(), DEFAULTS))
     print("imported", sorted({*sys.modules} - modules), flush=True)
     os._exit(status)
 print("pid", pid, flush=True)

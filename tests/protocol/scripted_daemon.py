@@ -127,7 +127,7 @@ class ScriptedDaemon:
         """Let every word of the worker fail."""
         self._wire.stop_reading()
 
-    def initialize(self, **lease: int) -> None:
+    def initialize(self, **more: int | str | None) -> None:
         """Begin a shard, and wait until the worker is set up."""
         self.send(
             {
@@ -137,7 +137,7 @@ class ScriptedDaemon:
                 "streamArn": "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2024",
                 "tableName": "orders",
                 "workerId": "host-1",
-                **lease,
+                **more,
             }
         )
         self.expect_status("initialize")

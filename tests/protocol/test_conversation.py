@@ -6,6 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 
@@ -30,13 +31,22 @@ class Channel:
         self.arrived = deque(arrived)
         self.answers: deque[list[dict[str, Any]]] = deque()
         self.said: list[dict[str, Any]] = []
+        self.waits: list[float | None] = []
+        self.wake_fds: list[int] = []
         self.now = 100
 
     def conversation(self) -> Conversation:
         return Conversation(cast("Any", self), messages.LINES, lambda: self.now)
 
-    def wait(self, timeout_seconds: float) -> bool:
+    def has_arrived(self) -> bool:
+        return self.wait(0)
+
+    def wait(self, timeout_seconds: float | None) -> bool:
+        self.waits.append(timeout_seconds)
         return bool(self.arrived)
+
+    def wake_on(self, fd: int) -> None:
+        self.wake_fds.append(fd)
 
     def read(self) -> bytes:
         message = self.arrived.popleft()
@@ -51,20 +61,58 @@ class Channel:
 def test_what_is_met_on_the_way_keeps_its_order() -> None:
     """A checkpoint's answer is taken out from between, the rest comes when it is asked for."""
     channel = Channel({"action": "initialize", "shardId": "s"}, BATCH)
-    channel.answers.append([{"action": "checkpoint", "error": "X"}, {"action": "shutdownRequested"}])
+    channel.answers.append([{"action": "shutdownRequested"}, {"action": "checkpoint", "error": "X"}])
     conversation = channel.conversation()
     assert conversation.request_checkpoint("5") == "X"
-    assert conversation.is_interrupted()
-    kinds = [type(conversation.receive()) for _ in range(3)]
-    assert kinds == [Initialize, ProcessRecords, ShutdownRequested]
+    assert conversation.is_interrupted
+    assert isinstance(conversation.receive(), Initialize)
+    assert [type(message) for message in conversation.arrived(None)] == [ProcessRecords, ShutdownRequested]
     assert channel.said == [{"action": "checkpoint", "sequenceNumber": "5"}]
+
+
+def test_what_has_arrived_comes_all_at_once() -> None:
+    """It is waited for the first only; with something kept, for nothing."""
+    channel = Channel(BATCH, BATCH)
+    conversation = channel.conversation()
+    assert [type(message) for message in conversation.arrived(7.5)] == [ProcessRecords] * 2
+    assert channel.waits == [7.5, 0, 0]
+    assert conversation.arrived(None) == []
+    assert channel.waits[3:] == [None]
+    channel.answers.append([BATCH, {"action": "checkpoint", "error": None}])
+    assert conversation.request_checkpoint("5") is None
+    assert [type(message) for message in conversation.arrived(7.5)] == [ProcessRecords]
+    assert channel.waits[4:] == [0]
+
+
+def test_it_wakes_on_what_its_channel_wakes_on() -> None:
+    """A handler that has finished ends the wait for a message."""
+    channel = Channel()
+    channel.conversation().wake_on(77)
+    assert channel.wake_fds == [77]
+
+
+def test_what_the_worker_says() -> None:
+    """Each in the words of docs/protocol.md."""
+    channel = Channel()
+    conversation = channel.conversation()
+    conversation.acknowledge("5")
+    conversation.say_progress()
+    conversation.say_fatal("the table is gone")
+    conversation.say_done("initialize")
+    assert channel.said == [
+        {"action": "acknowledge", "sequenceNumber": "5"},
+        {"action": "progress"},
+        {"action": "fatal", "reason": "the table is gone"},
+        {"action": "status", "responseFor": "initialize"},
+    ]
 
 
 @pytest.mark.parametrize("action", ["leaseLost", "shutdownRequested"])
 def test_interrupted_behind_batches(action: str) -> None:
-    """All that has arrived is looked at; whoever asks again hears the same."""
+    """It counts from when it is read, whenever its turn comes."""
     conversation = Channel(BATCH, BATCH, {"action": action}).conversation()
-    assert [conversation.is_interrupted(), conversation.is_stopped()] == [True, True]
+    assert len(conversation.arrived(0)) == 3
+    assert conversation.is_interrupted
     assert conversation.is_lease_lost == (action == "leaseLost")
 
 
@@ -73,8 +121,7 @@ def test_nonsense_is_an_error_for_ever() -> None:
     conversation = Channel(b"canary", BATCH).conversation()
     uses: tuple[Callable[[], object], ...] = (
         conversation.receive,
-        conversation.is_interrupted,
-        conversation.is_stopped,
+        lambda: conversation.arrived(0),
         lambda: conversation.request_checkpoint("1"),
     )
     for use in uses:
@@ -92,7 +139,9 @@ def _lease(deadline_nanos: int, fencing_token: int = 0) -> dict[str, Any]:
 def test_without_a_deadline_nothing_is_asked() -> None:
     """As with a daemon of the stock protocol."""
     channel = Channel(BATCH, {**BATCH, "deadlineNanos": 0})
-    assert not channel.conversation().is_stopped()
+    conversation = channel.conversation()
+    conversation.arrived(0)
+    assert conversation.seconds_until_lease() is None
     assert channel.said == []
 
 
@@ -101,34 +150,46 @@ def test_a_deadline_counts_from_when_its_message_is_read() -> None:
     channel = Channel({**BATCH, "deadlineNanos": 90}, {**BATCH, "deadlineNanos": 110})
     channel.arrived.append({**BATCH, "deadlineNanos": 95})
     conversation = channel.conversation()
-    assert not conversation.is_stopped()
+    conversation.arrived(0)
+    assert conversation.seconds_until_lease() is None
+    channel.now = 109
+    assert conversation.seconds_until_lease() is None
     assert channel.said == []
     channel.now = 110
-    channel.answers.append([_lease(111)])
-    assert not conversation.is_stopped()
+    assert conversation.seconds_until_lease()
     assert channel.said == [{"action": "lease"}]
 
 
-def test_past_the_deadline_it_is_asked_until_there_is_a_later_one() -> None:
-    """What comes meanwhile is kept."""
+def test_past_the_deadline_it_is_asked_now_and_then() -> None:
+    """Not each time that somebody looks; and not again once a later one has come, until that is over, too."""
     channel = Channel({"action": "initialize", "shardId": "s", "deadlineNanos": 1})
-    channel.answers.extend([[BATCH, _lease(100)], [_lease(0)], [BATCH, _lease(101)]])
     conversation = channel.conversation()
-    assert not conversation.is_stopped()
-    assert channel.said == [{"action": "lease"}] * 3
-    assert [type(conversation.receive()) for _ in range(3)] == [Initialize, ProcessRecords, ProcessRecords]
+    conversation.arrived(0)
+    with patch("record_processor.worker.conversation.monotonic") as clock:
+        for seconds, asked, waits in [(50.0, 1, 0.1), (50.05, 1, 0.05), (50.11, 2, 0.1), (50.3, 3, 0.1)]:
+            clock.return_value = seconds
+            assert conversation.seconds_until_lease() == pytest.approx(waits)
+            assert channel.said == [{"action": "lease"}] * asked
+        channel.arrived.extend([_lease(100), BATCH, _lease(101)])  # now it is 100: the first is over, too
+        assert len(conversation.arrived(0)) == 3
+        assert conversation.seconds_until_lease() is None
+        channel.now = 101
+        assert conversation.seconds_until_lease()
+    assert channel.said == [{"action": "lease"}] * 4
 
 
 @pytest.mark.parametrize(
     ("action", "kind"), [("leaseLost", LeaseLost), ("shutdownRequested", ShutdownRequested)]
 )
 def test_past_the_deadline_an_interruption_is_an_answer(action: str, kind: type[object]) -> None:
-    """Nothing else need follow."""
+    """It is met like every message; what comes before it is kept."""
     channel = Channel({**BATCH, "deadlineNanos": 1})
     channel.answers.append([BATCH, {"action": action}])
     conversation = channel.conversation()
-    assert conversation.is_stopped()
-    assert [type(conversation.receive()) for _ in range(3)] == [ProcessRecords, ProcessRecords, kind]
+    conversation.arrived(0)
+    assert conversation.seconds_until_lease()
+    assert [type(message) for message in conversation.arrived(0)] == [ProcessRecords, kind]
+    assert conversation.is_interrupted
 
 
 def test_the_newest_fencing_token() -> None:
@@ -136,7 +197,7 @@ def test_the_newest_fencing_token() -> None:
     channel = Channel({**BATCH, "fencingToken": 7}, _lease(0, 9), {**BATCH, "fencingToken": 8})
     conversation = channel.conversation()
     assert conversation.fencing_token == 0
-    assert not conversation.is_interrupted()
+    conversation.arrived(0)
     assert conversation.fencing_token == 9
 
 

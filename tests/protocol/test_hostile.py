@@ -60,6 +60,7 @@ DISTURBANCES = {
 
 
 @pytest.mark.parametrize("disturbance", DISTURBANCES.values(), ids=DISTURBANCES.keys())
+@pytest.mark.fault(6)
 def test_nothing_reaches_the_protocol(disturbance: str, start: Start) -> None:
     """Whatever a handler prints, by whatever way, the conversation is the same."""
     source = f"""
@@ -358,7 +359,7 @@ class Processor(RecordProcessor):
 def test_a_record_that_cannot_be_decoded(wire: WireName, keys: object, tmp_path: Path) -> None:
     """It is retried under its number, and nothing behind it runs ahead; its content is not in the log."""
     source = f"{IDLE}    def on_insert(self, record): print(record.keys, flush=True)"
-    with ScriptedDaemon(tmp_path, source, "--retry-backoff-millis", "1", wire=wire) as daemon:
+    with ScriptedDaemon(tmp_path, source, "--settings", '{"retryBackoffMillis": 1}', wire=wire) as daemon:
         daemon.initialize()
         daemon.send_batch(1, record(2, Keys=keys), 3)
         daemon.expect_acknowledge(1)

@@ -20,7 +20,7 @@ class Processor(RecordProcessor):
     [
         ([], "{'pk': 1} {'n': [2, {3}]} {'n[0]': (1, 2)}"),
         (
-            ["--numbers", "decimal"],
+            ["--settings", '{"numbers": "decimal"}'],
             (
                 "{'pk': Decimal('1')} {'n': [Decimal('2'), {Decimal('3')}]} "
                 "{'n[0]': (Decimal('1'), Decimal('2'))}"
@@ -65,7 +65,7 @@ class Processor(RecordProcessor[Order]):
 def test_a_model(start: Callable[..., ScriptedDaemon]) -> None:
     """Items are objects; one that does not fit is its record's error, and nothing of it is logged."""
     old, new = {"total": {"N": "1"}, "anything": {"N": "2"}}, {"total": {"N": "3"}}
-    with start(MODEL, "--numbers", "decimal") as daemon:
+    with start(MODEL, "--settings", '{"numbers": "decimal"}') as daemon:
         daemon.initialize()
         daemon.send_batch(
             record(1, "MODIFY", OldImage=old, NewImage=new),

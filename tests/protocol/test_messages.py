@@ -34,6 +34,8 @@ def test_every_message_is_understood(parse: Parse, written: Written) -> None:
     said: list[dict[str, Any]] = [
         {"action": "initialize", "shardId": "shardId-1", "sequenceNumber": "LATEST", "new": [1, {}]},
         {"action": "initialize", "shardId": "s", "deadlineNanos": 5, "fencingToken": 7, "workerId": "w"},
+        {"action": "initialize", "shardId": "s", "oneByOneUpTo": None, "attempts": 0},
+        {"action": "initialize", "shardId": "s", "oneByOneUpTo": "007", "attempts": 3},
         {"action": "processRecords", "millisBehindLatest": None, "records": []},
         {"action": "checkpoint", "sequenceNumber": "1", "subSequenceNumber": 0, "error": None},
         {"action": "checkpoint", "sequenceNumber": None, "error": "ThrottlingException"},
@@ -45,6 +47,8 @@ def test_every_message_is_understood(parse: Parse, written: Written) -> None:
     assert [parse(written(message)) for message in said] == [
         messages.Initialize("shardId-1"),
         messages.Initialize("s", worker_id="w", deadline_nanos=5, fencing_token=7),
+        messages.Initialize("s"),
+        messages.Initialize("s", one_by_one_up_to="007", attempts=3),
         messages.ProcessRecords([]),
         messages.CheckpointAnswer(None),
         messages.CheckpointAnswer("ThrottlingException"),
@@ -110,7 +114,7 @@ def test_the_page_has_every_message() -> None:
         )
     }
     replies = {example.json["action"] for example in examples("wire-worker")}
-    assert replies == {"hello", "status", "acknowledge", "checkpoint", "lease"}
+    assert replies == {"hello", "status", "acknowledge", "checkpoint", "lease", "progress", "fatal"}
 
 
 # --- What is not understood ---
@@ -119,6 +123,12 @@ BATCH = '{"action":"processRecords","records":[%s]}'
 LINES = [
     *("", "canary", "null", "[]", "1", "{}", '{"action":"canary"}', '{"action":["canary"]}', "[" * 100_000),
     *('{"action":"initialize"}', '{"action":"initialize","shardId":""}', '{"action":"processRecords"}'),
+    *(
+        '{"action":"initialize","shardId":"s","oneByOneUpTo":"canary"}',
+        '{"action":"initialize","shardId":"s","oneByOneUpTo":""}',
+        '{"action":"initialize","shardId":"s","oneByOneUpTo":7}',
+        '{"action":"initialize","shardId":"s","attempts":"canary"}',
+    ),
     *('{"action":"lease","deadlineNanos":"canary"}', '{"action":"checkpoint","error":["canary"]}'),
     *(
         BATCH % inner
@@ -156,6 +166,8 @@ FRAMES: list[object] = [
     {"action": "initialize"},
     {"action": "initialize", "shardId": ""},
     {"action": "initialize", "shardId": "s", "deadlineNanos": "canary"},
+    {"action": "initialize", "shardId": "s", "oneByOneUpTo": "canary"},
+    {"action": "initialize", "shardId": "s", "attempts": "canary"},
     {"action": "checkpoint", "error": ["canary"]},
     *({"action": "processRecords", "records": [broken]} for broken in HOSTILE_RECORDS),
 ]
@@ -171,7 +183,7 @@ FRAMES: list[object] = [
         (messages.FRAMES.parse, b"\x91" * 100_000),
         (messages.FRAMES.parse, b"\x81\xa1x" + b"\x91" * 100_000),
     ],
-    ids=lambda value: str(value)[:60],
+    ids=lambda value: str(value)[:60] if isinstance(value, bytes) else "",
 )
 def test_other_messages_are_errors_that_quote_nothing(parse: Parse, data: bytes) -> None:
     """What this version does not know is one clear error, and nothing of the data hangs on it."""

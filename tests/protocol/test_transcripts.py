@@ -260,7 +260,7 @@ def _a_batch_that_is_partly_done(daemon: ScriptedDaemon) -> None:
 
 FAILS_ONCE = FAILS_AT_2.format(failures=1)
 FAILS_FOR_EVER = FAILS_AT_2.format(failures=10**9)
-FAST_RETRY = ("--retry-backoff-millis", "10", "--maximum-retry-backoff-millis", "20")
+FAST_RETRY = ("--settings", '{"retryBackoffMillis": 10, "maximumRetryBackoffMillis": 20}')
 
 CONVERSATIONS: list[tuple[Callable[[ScriptedDaemon], None], str, tuple[str, ...]]] = [
     (_a_shard_to_its_end, ONE_BY_ONE, ()),

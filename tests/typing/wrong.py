@@ -49,7 +49,7 @@ class WrongSignatures(RecordProcessor):
     def setup(self) -> None:  # wrong: takes nothing
         """Open."""
 
-    async def teardown(self, reason: TeardownReason) -> None:  # wrong: would never run
+    def teardown(self, reason: TeardownReason) -> bool:  # wrong: nobody looks at it
         """Close."""
 
 

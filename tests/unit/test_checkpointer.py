@@ -34,6 +34,7 @@ class Daemon:
         self.is_lease_lost = False
         self.now = 1000.0
         self.checkpointer = ShardCheckpointer(cast("Any", self), lambda: self.now)
+        self.checkpointer.acknowledge()  # the loop has waited for the first records
 
     def acknowledge(self, sequence_number: str) -> None:
         self.heard.append(f"handled {sequence_number}")
@@ -43,27 +44,25 @@ class Daemon:
         return self.answers.pop(0) if self.answers else None
 
     def batch(self, numbers: Iterable[int], *, seconds_each: float = 0) -> None:
-        """Handle a batch as the loop and the pipeline do."""
-        self.checkpointer.batch_begins()
+        """Handle all there is as the loop does, which then waits."""
         for number in numbers:
             self.handle(number, seconds_each)
         self.checkpointer.acknowledge()
 
     def handle(self, number: int, seconds: float = 0) -> None:
-        """Handle a record in a batch that is not over."""
-        self.checkpointer.handing_out([_record(number)])
+        """Handle a record while there are more."""
+        self.checkpointer.handing_out(_record(number))
         self.now += seconds
-        self.checkpointer.handled(_record(number))
+        self.checkpointer.handled(str(number))
 
 
 # --- What is acknowledged ---
 
 
-def test_a_batch_when_it_is_handled_whole() -> None:
-    """However long nothing was to do before it."""
+def test_all_that_is_handled_before_it_is_waited() -> None:
+    """The daemon need not wait for more to come."""
     daemon = Daemon()
     daemon.batch([1, 2, 3])
-    daemon.now += 10
     daemon.batch([4, 5])
     assert daemon.heard == ["handled 3", "handled 5"]
 
@@ -77,13 +76,13 @@ def test_within_a_batch_that_takes_long() -> None:
     assert fast.heard == ["handled 40", "handled 80", "handled 100"]
 
 
-def test_at_once_when_a_record_starts_to_fail() -> None:
+def test_once_while_a_record_fails() -> None:
     """What is handled before it; then, in the pauses, nothing twice."""
     daemon = Daemon()
-    daemon.checkpointer.batch_begins()
     daemon.handle(1)
-    for attempt in (1, 2, 3):
-        daemon.checkpointer.failed(attempt)
+    for _ in range(3):
+        daemon.checkpointer.handled("1")
+        daemon.checkpointer.acknowledge()
         daemon.now += 10
     assert daemon.heard == ["handled 1"]
 
@@ -91,7 +90,8 @@ def test_at_once_when_a_record_starts_to_fail() -> None:
 def test_nothing_before_anything_is_handled() -> None:
     """There is nothing to say."""
     daemon = Daemon()
-    daemon.checkpointer.failed(1)
+    daemon.checkpointer.handing_out(_record(1))
+    daemon.checkpointer.handled(None)
     daemon.checkpointer.acknowledge()
     assert daemon.heard == []
 
@@ -109,7 +109,7 @@ def test_nothing_after_the_lease_was_lost() -> None:
     """Whether the daemon said so, or a checkpoint by hand found it."""
     told, found = Daemon(), Daemon("ShutdownException")
     told.is_lease_lost = True
-    found.checkpointer.handing_out([_record(1)])
+    found.checkpointer.handing_out(_record(1))
     with pytest.raises(LeaseLostError):
         found.checkpointer.checkpoint(_record(1))
     found.heard.clear()
@@ -125,11 +125,10 @@ def test_nothing_after_the_lease_was_lost() -> None:
 def test_by_hand_everything_handled_so_far() -> None:
     """The record that is being handled is not handled yet."""
     daemon = Daemon()
-    daemon.checkpointer.batch_begins()
     daemon.checkpointer.checkpoint()
     assert daemon.heard == []
     daemon.handle(1)
-    daemon.checkpointer.handing_out([_record(2)])
+    daemon.checkpointer.handing_out(_record(2))
     daemon.checkpointer.checkpoint()
     daemon.checkpointer.checkpoint()
     assert daemon.heard == ["store 1"]
@@ -138,21 +137,21 @@ def test_by_hand_everything_handled_so_far() -> None:
 def test_by_hand_up_to_a_record() -> None:
     """Up to the last that was handed out; and afterwards nothing goes back."""
     daemon = Daemon()
-    daemon.checkpointer.handing_out([_record(1), _record(2), _record(3)])
+    daemon.checkpointer.handing_out(_record(3))
     daemon.checkpointer.checkpoint(_record(2))
     daemon.checkpointer.checkpoint(_record(1))
     assert daemon.heard == ["store 2"]
-    assert [daemon.checkpointer.is_done(_record(number)) for number in (1, 2, 3)] == [True, True, False]
+    assert [daemon.checkpointer.is_stored(_record(number)) for number in (1, 2, 3)] == [True, True, False]
 
 
 def test_by_hand_acknowledges_too() -> None:
     """What was asked to be stored is not said again, not even if it was not stored."""
     daemon = Daemon(None, "ThrottlingException")
     daemon.batch([1])
-    daemon.checkpointer.handing_out([_record(2)])
+    daemon.checkpointer.handing_out(_record(2))
     daemon.checkpointer.checkpoint(_record(2))
     daemon.batch([2])
-    daemon.checkpointer.handing_out([_record(3)])
+    daemon.checkpointer.handing_out(_record(3))
     with pytest.raises(ThrottlingError):
         daemon.checkpointer.checkpoint(_record(3))
     daemon.batch([3])
@@ -170,7 +169,7 @@ def test_by_hand_at_least_what_was_acknowledged() -> None:
 def test_by_hand_never_beyond_what_was_handed_out() -> None:
     """A checkpoint cannot pass a record that nobody has seen."""
     daemon = Daemon()
-    daemon.checkpointer.handing_out([_record(1)])
+    daemon.checkpointer.handing_out(_record(1))
     with pytest.raises(CheckpointError, match="2 of shardId-1"):
         daemon.checkpointer.checkpoint(_record(2))
     assert daemon.heard == []
@@ -189,11 +188,11 @@ def test_by_hand_never_beyond_what_was_handed_out() -> None:
 def test_by_hand_failures_are_raised(name: str, error: type[CheckpointError]) -> None:
     """The user hears what KCL says, as a class of its own."""
     daemon = Daemon(name)
-    daemon.checkpointer.handing_out([_record(1)])
+    daemon.checkpointer.handing_out(_record(1))
     with pytest.raises(error, match=name) as caught:
         daemon.checkpointer.checkpoint(_record(1))
     assert type(caught.value) is error
-    assert not daemon.checkpointer.is_done(_record(1))
+    assert not daemon.checkpointer.is_stored(_record(1))
 
 
 def test_a_lost_lease_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
@@ -210,7 +209,6 @@ def test_a_lost_lease_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
 def test_by_hand_after_the_lease_was_lost() -> None:
     """The daemon is not asked any more."""
     daemon = Daemon()
-    daemon.checkpointer.batch_begins()
     daemon.handle(1)
     daemon.is_lease_lost = True
     with pytest.raises(LeaseLostError):
@@ -221,7 +219,6 @@ def test_by_hand_after_the_lease_was_lost() -> None:
 def test_by_hand_from_another_thread() -> None:
     """Two threads would take each other's answers."""
     daemon = Daemon()
-    daemon.checkpointer.batch_begins()
     daemon.handle(1)
     errors: list[Exception] = []
 
@@ -243,5 +240,7 @@ def test_by_hand_from_a_forked_child(monkeypatch: pytest.MonkeyPatch) -> None:
     daemon = Daemon()
     daemon.handle(1)
     monkeypatch.setattr(os, "getpid", lambda: -1)
-    with pytest.raises(CheckpointError, match="only be made from the thread"):
+    with pytest.raises(
+        CheckpointError, match="another thread or process, an async def, or parallelizationFactor > 1"
+    ):
         daemon.checkpointer.checkpoint()

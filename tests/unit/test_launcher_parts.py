@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -24,6 +25,7 @@ from record_processor.launcher.log_lines import Level
 from record_processor.launcher.preflight import check_program
 from record_processor.launcher.probe import probe
 from record_processor.launcher.signals import Signals, Stopped
+from record_processor.worker.options import parse
 
 
 @pytest.fixture
@@ -112,6 +114,15 @@ def test_a_jar_with_one_bit_changed_is_refused(tmp_path: Path, monkeypatch: pyte
         with pytest.raises(StartError, match=rf"^{re.escape(jar.name)} is not the file that was locked"):
             java.daemon_command("java")
         jar.write_bytes(content)
+
+
+@pytest.mark.parametrize("variable", ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"])
+@pytest.mark.parametrize("flag", ["-Xmx2g", "-XX:MaxRAMPercentage=50", "-XX:MaxHeapSize=2g"])
+def test_the_heap_is_limited_unless_the_user_does_it(variable: str, flag: str) -> None:
+    """What stands on the command line would override the variables."""
+    (limit,) = [word for word in java.daemon_command("java", {}) if word.startswith("-Xmx")]
+    assert 0 < int(limit.removeprefix("-Xmx").removesuffix("m")) <= 1024
+    assert not any(word.startswith("-Xmx") for word in java.daemon_command("java", {variable: flag}))
 
 
 # --- The worker's id ----------------------------------------------------------------------------------------
@@ -210,9 +221,62 @@ def test_the_workers_command_looks_here_and_beside_the_file(
     command = worker_command(properties.load(file), Level.WARNING)
     assert command[:5] == [sys.executable, "-m", "record_processor.worker", "--processor", "a:B"]
     assert command[5:9] == ["--path", str(here), "--path", str(there)]
-    assert " ".join(command[9:]) == (
-        "--log-level warning --retry-backoff-millis 7 --maximum-retry-backoff-millis 30000 --numbers decimal"
-    )
+    assert command[9:12] == ["--log-level", "warning", "--settings"]
+    assert len(command) == 13
+    said = json.loads(command[12])
+    assert {name: said[name] for name in ("retryBackoffMillis", "numbers")} == {
+        "retryBackoffMillis": 7,
+        "numbers": "decimal",
+    }
+
+
+WORKER_PROPERTIES = {
+    "batchSize": "50",
+    "maximumBatchingWindowInSeconds": "2",
+    "maximumUnacknowledgedBytesPerShard": "1000000",
+    "parallelizationFactor": "10",
+    "timeoutInSeconds": "30",
+    "retryBackoffMillis": "7",
+    "maximumRetryBackoffMillis": "700",
+    "maximumRetryAttempts": "3",
+    "maximumRecordAgeInSeconds": "600",
+    "bisectBatchOnFunctionError": "true",
+    "onFailureDestination": "sqs://orders-failed",
+    "onFailureOverflow": "s3://bucket/prefix",
+    "idempotency": "dynamodb://orders-keys",
+    "idempotencyKey": "orderId, lines[0].id",
+    "idempotencyLockSeconds": "30",
+    "idempotencyTtlSeconds": "600",
+    "numbers": "decimal",
+}
+
+
+def test_what_a_worker_needs_comes_through_its_command(tmp_path: Path) -> None:
+    """The worker's settings are the launcher's, of the same types; what is not for it is not said."""
+    file = tmp_path / "x.properties"
+    given = {
+        "processor": "a:B",
+        "sourceTable": "orders",
+        "applicationName": "app",
+        "regionName": "eu-west-1",
+        "workerId": "canary",
+        **WORKER_PROPERTIES,
+    }
+    file.write_text("".join(f"{name} = {value}\n" for name, value in given.items()))
+    file.chmod(0o600)
+    loaded = properties.load(file)
+    command = worker_command(loaded, Level.INFO)
+    options = parse(command[3:])
+    assert options.processor == "a:B"
+    received = options.loaded_settings()
+    names = [*WORKER_PROPERTIES, "applicationName", "regionName", "dynamoDBEndpoint"]
+    assert {name: received[name] for name in names} == {name: loaded[name] for name in names}
+    assert "canary" not in " ".join(command)
+
+
+def test_a_worker_without_settings_has_the_defaults() -> None:
+    """So that it can be started by hand."""
+    assert parse(["--processor", "a:B"]).loaded_settings().values == properties.DEFAULTS
 
 
 @pytest.mark.parametrize(
@@ -228,6 +292,12 @@ def test_the_workers_command_looks_here_and_beside_the_file(
 def test_only_a_locale_without_utf8_is_replaced(given: dict[str, str], expected: str | None) -> None:
     """A locale that holds every path is left as it is."""
     assert daemon_environment(given).get("LC_ALL") == expected
+
+
+def test_memory_is_given_back_unless_the_user_has_set_how() -> None:
+    """Glibc's own variables, which a user may have reasons to set."""
+    assert daemon_environment({})["MALLOC_ARENA_MAX"] == "2"
+    assert daemon_environment({"MALLOC_ARENA_MAX": "8"})["MALLOC_ARENA_MAX"] == "8"
 
 
 # --- Signals ------------------------------------------------------------------------------------------------

@@ -173,6 +173,19 @@ def test_a_drain_succeeds_with_the_codes_of_a_jvm(code: int) -> None:
     assert world.lines[-1] == "drained in 2.0 s"
 
 
+def test_a_drain_with_a_stopped_shard_ends_with_its_reason() -> None:
+    """What a fatal error had stopped is not drained as if all were well; of other ends the code is all there is."""
+    stopped = "1 shard was stopped by a fatal error, shardId-1: no such table"
+    world = World([FakeDaemon(4, 12, started=True, reason=reason(stopped))], signals_at=[10.0])
+    with pytest.raises(FatalError, match=f"^{stopped}$"):
+        world.run()
+    for code, text in ((1, "no such table"), (4, "")):
+        world = World([FakeDaemon(code, 12, started=True, reason=reason(text) if text else None)])
+        world.signals_at = [10.0]
+        with pytest.raises(FatalError, match=f"exit code {code} while it drained"):
+            world.run()
+
+
 def test_a_drain_that_takes_too_long_is_fatal() -> None:
     """The daemon gets the grace and two seconds, then it is killed."""
     world = World([FakeDaemon(0, runs_seconds=1000, started=True)], signals_at=[10.0])

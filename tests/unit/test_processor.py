@@ -135,12 +135,36 @@ def test_the_first_folder_wins(folder: Path, tmp_path_factory: pytest.TempPathFa
             "{0}:P cannot be made without arguments; move what it needs to setup(context)",
         ),
         (
-            "class P(RecordProcessor):\n    async def on_insert(self, record): pass",
-            "{0}:P.on_insert would never run: it must be a plain method, without async and yield",
+            "class P(RecordProcessor):\n    def process_batch(self, records):\n        yield",
+            "{0}:P.process_batch would never run: it must be a method without yield",
         ),
         (
-            "class P(RecordProcessor):\n    def process_batch(self, records):\n        yield",
-            "{0}:P.process_batch would never run",
+            "class P(RecordProcessor):\n    async def process_batch(self, records):\n        yield",
+            "{0}:P.process_batch would never run: it must be a method without yield",
+        ),
+        (
+            f"class P(RecordProcessor):\n{HANDLER}    async def on_modify(self, record): pass",
+            "{0}:P.on_modify is async, and on_insert is not; make all handlers the same",
+        ),
+        (
+            f"class B(RecordProcessor):\n{HANDLER}class P(B):\n    async def process_batch(self, records): pass",
+            "{0}:P.process_batch is async, and on_insert is not; make all handlers the same",
+        ),
+        (
+            f"class P(RecordProcessor):\n{HANDLER}    async def setup(self, context): pass",
+            "{0}:P.setup is async, and its handlers are not; make it a plain method",
+        ),
+        (
+            f"class P(RecordProcessor):\n{HANDLER}    async def teardown(self, reason): pass",
+            "{0}:P.teardown is async, and its handlers are not; make it a plain method",
+        ),
+        (
+            "class P(RecordProcessor):\n    cpu_bound = True\n    async def on_insert(self, record): pass",
+            "{0}:P is cpu_bound, so its handlers cannot be async; remove one of the two",
+        ),
+        (
+            "class P(RecordProcessor):\n    async def on_insert(self): pass",
+            "{0}:P.on_insert must take exactly one argument besides self",
         ),
         (
             "class P(RecordProcessor):\n    def on_insert(self): pass",
@@ -269,6 +293,14 @@ def test_models_that_can_be_used(folder: Path, source: str) -> None:
         "    def on_insert(self, record, more=1): pass\n",
         "    on_insert = print\n",
         "    on_insert = dict.fromkeys\n",
+        "    async def on_insert(self, record): pass\n",
+        "    async def on_insert(self, record): pass\n    def setup(self, context): pass\n",
+        (
+            "    async def on_insert(self, record): pass\n    async def setup(self, context): pass\n"
+            "    async def teardown(self, reason): pass\n"
+        ),
+        "    async def process_batch(self, records): pass\n",
+        "    cpu_bound = True\n    def on_insert(self, record): pass\n",
     ],
 )
 def test_unusual_handlers_that_work(folder: Path, handler: str) -> None:

@@ -21,8 +21,9 @@ from record_processor.change import Change, change_from_json
 from record_processor.paths import Path, parse, write
 from record_processor.record import RecordSource
 from record_processor.values import decode_image_to_decimals
-from tests.items import encode, typed, unicode_strings, unicode_values
+from tests.items import typed, unicode_strings, unicode_values
 from tests.packing import packed_record
+from tests.stream_records import written
 from tests.wire_examples import Example, examples
 
 STREAM_ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-11-23T23:45:06.970"
@@ -310,7 +311,7 @@ items = st.dictionaries(names, alike_values)
 @given(items, items)
 def test_changes_lead_from_old_to_new(old: dict[str, Any], new: dict[str, Any]) -> None:
     """Each is at its path, `changed` finds it, and all of them together make the new image of the old one."""
-    record = _record(OldImage=encode(old)["M"], NewImage=encode(new)["M"])
+    record = _record(OldImage=written(old)["M"], NewImage=written(new)["M"])
     changes = record.changes()
     changed = {name for name in {**old, **new} if record.changed(write([name]))}
     assert changed == {parse(path)[0] for path in changes}
@@ -590,7 +591,7 @@ def test_numbers_are_plain_text() -> None:
 
 
 def _stock_events() -> st.SearchStrategy[dict[str, Any]]:
-    items = st.dictionaries(unicode_strings, unicode_values).map(lambda item: encode(item)["M"])
+    items = st.dictionaries(unicode_strings, unicode_values).map(lambda item: written(item)["M"])
     section = st.fixed_dictionaries(
         {
             "SequenceNumber": st.integers(0, 10**40).map(str),

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def _load(folder: Path, text: str, **environ: str) -> settings.Settings:
     return settings.load(path, environ)
 
 
-def _text(changes: dict[str, str | None]) -> str:
+def _text(changes: Mapping[str, str | None]) -> str:
     lines = {**GOOD, **changes}
     return "".join(f"{name} = {value}\n" for name, value in lines.items() if value is not None)
 
@@ -232,6 +233,181 @@ MISTAKES: list[tuple[dict[str, str | None], str]] = [
 def test_mistakes(tmp_path: Path, changes: dict[str, str | None], message: str) -> None:
     """Each mistake is one line with the place, what is wrong, and what to do."""
     assert _message(tmp_path, _text(changes)).startswith(message)
+
+
+DESTINATIONS = (
+    "sqs://<queue> or sqs://<ARN>, sns://<ARN of a topic>, s3://<bucket>/<prefix>, file:///<folder>, "
+    "dynamodb://<table> or discard"
+)
+FOR_LARGE_ONES = "some are too large; add onFailureOverflow = s3://<bucket>/<prefix> for those"
+OF_ERROR_HANDLING: list[tuple[dict[str, str | None], str]] = [
+    ({"batchSize": "0"}, "batchSize must be a whole number from 1 to 10000, not 0"),
+    ({"batchSize": "10001"}, "batchSize must be a whole number from 1 to 10000, not 10001"),
+    (
+        {"maximumBatchingWindowInSeconds": "301"},
+        "maximumBatchingWindowInSeconds must be a whole number from 0 to 300, not 301",
+    ),
+    ({"parallelizationFactor": "0"}, "parallelizationFactor must be a whole number from 1 to 1000, not 0"),
+    (
+        {"maximumRetryAttempts": "-2"},
+        "maximumRetryAttempts must be a whole number from 0 to 10000, or -1 for no limit, not -2",
+    ),
+    (
+        {"maximumRecordAgeInSeconds": "59"},
+        "maximumRecordAgeInSeconds must be a whole number from 60 to 604800, or -1 for no limit, not 59",
+    ),
+    (
+        {"bisectBatchOnFunctionError": "yes"},
+        "bisectBatchOnFunctionError must be true or false, not yes",
+    ),
+    ({"onFailureDestination": "kafka://x"}, f"onFailureDestination must be {DESTINATIONS}, not kafka://x"),
+    (
+        {"onFailureDestination": "sqs://a b"},
+        "onFailureDestination must be sqs://<queue> or sqs://<ARN>, not sqs://a b",
+    ),
+    ({"onFailureOverflow": "file:///x"}, "onFailureOverflow must be s3://<bucket>/<prefix>, not file:///x"),
+    (
+        {"idempotency": "redis://x"},
+        "idempotency must be dynamodb://<table>, sqlite:///<file> or memory, not redis://x",
+    ),
+    (
+        {"idempotencyKey": "a,,b"},
+        "idempotencyKey must be a list of attributes' paths, such as status, address.city",
+    ),
+    ({"idempotencyKey": "a,a"}, "idempotencyKey must be a list that names nothing twice"),
+    (
+        {"idempotencyLockSeconds": "0"},
+        "idempotencyLockSeconds must be a whole number from 1 to 86400, not 0",
+    ),
+    (
+        {"idempotencyTtlSeconds": "59"},
+        "idempotencyTtlSeconds must be a whole number of 60 or more, not 59",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"), OF_ERROR_HANDLING, ids=[message for _, message in OF_ERROR_HANDLING]
+)
+def test_mistakes_in_error_handling(tmp_path: Path, changes: dict[str, str | None], message: str) -> None:
+    """Lambda's limits are ours, too; each message says what may be written."""
+    assert _message(tmp_path, _text(changes)) == f"x.properties:5: {message}"
+
+
+TOGETHER: list[tuple[Mapping[str, str | None], str]] = [
+    *(
+        (
+            {name: value},
+            f"{name} gives records up, and nothing says where they go; add onFailureDestination = <URL>, or discard",
+        )
+        for name, value in (("maximumRetryAttempts", "0"), ("maximumRecordAgeInSeconds", "600"))
+    ),
+    *(
+        (
+            {"onFailureDestination": f"{scheme}://{name}"},
+            f"onFailureDestination = {scheme}://… does not take every record: {FOR_LARGE_ONES}",
+        )
+        for scheme, name in (
+            ("sqs", "orders-failed"),
+            ("sns", "arn:aws:sns:eu-west-1:123456789012:orders-failed"),
+            ("dynamodb", "orders-failed"),
+        )
+    ),
+    *(
+        (
+            {**destination, "onFailureOverflow": "s3://bucket/prefix"},
+            "onFailureOverflow is only for onFailureDestination = sqs://…, sns://… or dynamodb://…; remove it",
+        )
+        for destination in (
+            {},
+            {"onFailureDestination": "discard"},
+            {"onFailureDestination": "file:///var/lib/parked"},
+            {"onFailureDestination": "s3://bucket/parked"},
+        )
+    ),
+    *(
+        ({name: value}, f"{name} has no effect without idempotency; add it, or remove {name}")
+        for name, value in (
+            ("idempotencyKey", "orderId"),
+            ("idempotencyLockSeconds", "30"),
+            ("idempotencyTtlSeconds", "600"),
+        )
+    ),
+    (
+        {"batchSize": "200", "maximumUnacknowledgedRecordsPerShard": "100"},
+        "batchSize, 200, is more than half of maximumUnacknowledgedRecordsPerShard, 100: none could fill up while another is handled; lower the one or raise the other",
+    ),
+    (
+        {"minimumPollIntervalMillis": "8000"},
+        "minimumPollIntervalMillis, 8000, exceeds maximumPollIntervalMillis, 7000; lower the one or raise the other",
+    ),
+    *(
+        (
+            {"idleTimeBetweenReadsInMillis": "500", name: "500"},
+            f"{name} has no effect with idleTimeBetweenReadsInMillis; remove one of the two",
+        )
+        for name in ("minimumPollIntervalMillis", "maximumPollIntervalMillis")
+    ),
+    (
+        {"maximumRetryBackoffMillis": "50"},
+        "retryBackoffMillis, 100, exceeds maximumRetryBackoffMillis, 50; lower the one or raise the other",
+    ),
+    *(
+        (
+            {"processor": None, "executableName": "app.py", name: value},
+            f"{name} has no effect with executableName, whose program decides itself; remove it",
+        )
+        for name, value in (
+            ("batchSize", "1"),
+            ("maximumBatchingWindowInSeconds", "1"),
+            ("parallelizationFactor", "2"),
+            ("maximumRetryAttempts", "1"),
+            ("maximumRecordAgeInSeconds", "60"),
+            ("bisectBatchOnFunctionError", "true"),
+            ("onFailureDestination", "discard"),
+            ("onFailureOverflow", "s3://bucket/prefix"),
+            ("idempotency", "memory"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), TOGETHER)
+def test_properties_that_do_not_go_together(
+    tmp_path: Path, changes: Mapping[str, str | None], message: str
+) -> None:
+    """Each is one line that names both, and what to do."""
+    assert _message(tmp_path, _text(changes)) == f"x.properties: {message}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"maximumRetryAttempts": "-1", "maximumRecordAgeInSeconds": "-1"},
+        {"maximumRetryAttempts": "0", "maximumRecordAgeInSeconds": "60", "onFailureDestination": "discard"},
+        {"onFailureDestination": "file:///var/lib/parked"},
+        {"onFailureDestination": "s3://bucket/parked"},
+        {"onFailureDestination": "sqs://orders-failed", "onFailureOverflow": "s3://bucket/large"},
+        {"onFailureDestination": "dynamodb://orders-failed", "onFailureOverflow": "s3://bucket"},
+        {"idempotency": "memory", "idempotencyKey": "orderId, lines[0].id", "idempotencyLockSeconds": "5"},
+        {"idempotencyLockSeconds": "60", "idempotencyTtlSeconds": "172800"},
+        {"batchSize": "10000", "parallelizationFactor": "1000", "maximumBatchingWindowInSeconds": "300"},
+        {"retryBackoffMillis": "30000"},
+    ],
+)
+def test_properties_that_go_together(tmp_path: Path, changes: dict[str, str | None]) -> None:
+    """What has no effect because it is the default is no mistake: reference.properties is copied from."""
+    loaded = _load(tmp_path, _text(changes))
+    assert {*changes} <= loaded.values.keys()
+
+
+def test_the_defaults_lose_nothing(tmp_path: Path) -> None:
+    """Without a word about errors every record is tried until it is handled, one after the other."""
+    loaded = _load(tmp_path, _text({}))
+    assert loaded["maximumRetryAttempts"] == loaded["maximumRecordAgeInSeconds"] == settings.UNLIMITED
+    assert loaded["onFailureDestination"] is loaded["idempotency"] is loaded["timeoutInSeconds"] is None
+    assert (loaded["parallelizationFactor"], loaded["batchSize"]) == (1, 100)
+    assert (loaded["maximumBatchingWindowInSeconds"], loaded["bisectBatchOnFunctionError"]) == (0, False)
 
 
 INSERTS = '{"Filters": [{"Pattern": "{\\"eventName\\": [\\"INSERT\\"]}"}]}'

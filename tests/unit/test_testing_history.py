@@ -251,3 +251,52 @@ def test_a_line_that_is_being_written_is_not_there_yet(tmp_path: Path) -> None:
     with log.path.open("ab") as file:
         file.write(b': 2, "sequence_number": "2", "shard_id": "", "run": "", "monotonic_seconds": 0}\n')
     assert [(entry.key, entry.n) for entry in log.handled()] == [("a", 1), ("b", 2)]
+
+
+def test_a_batch_is_written_as_its_changes_one_by_one(tmp_path: Path) -> None:
+    """What `append_all` writes is what `append` would have: the same law holds for it."""
+    log = HistoryLog(tmp_path / "history")
+    log.append("k", 1, "1", SHARD)
+    log.append_all([Handled("k", 2, "2", SHARD), Handled("k", 3, "3", SHARD)])
+    log.append_all([])
+    assert [(entry.n, entry.sequence_number, entry.shard_id) for entry in log.handled()] == [
+        (1, "1", SHARD),
+        (2, "2", SHARD),
+        (3, "3", SHARD),
+    ]
+    assert len({(entry.run, entry.pid) for entry in log.handled()}) == 1
+    check_history(log.entries(), {"k": [1, 2, 3]}).assert_clean(False)
+
+
+@given(cut=st.integers(0, 400))
+def test_what_a_killed_process_left_of_a_line_spoils_no_other(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    """A batch that was cut anywhere counts as far as its lines are whole, and the next one is read."""
+    whole = HistoryLog(tmp_path_factory.mktemp("whole") / "history")
+    whole.append_all([Handled("k", n, str(n), SHARD) for n in (1, 2)])
+    left = whole.path.read_bytes()[:cut]
+    log = HistoryLog(whole.path.with_name("cut"))
+    log.path.write_bytes(left)
+    log.mark("kill")
+    log.append("k", 3, "3")
+    counted = [entry.n for entry in log.handled()]
+    assert counted == [*range(1, left.count(b"}") - left.count(b"{}") + 1), 3]
+    assert [entry.kind for entry in log.entries() if isinstance(entry, Mark)] == ["kill"]
+
+
+def test_a_history_can_be_followed(tmp_path: Path) -> None:
+    """Each look shows what came since the last one, and half a line only when it is whole."""
+    log = HistoryLog(tmp_path / "history")
+    reader = log.follow()
+    assert reader.entries() == []
+    log.append("k", 1, "1")
+    log.append("k", 2, "2")
+    assert [entry.n for entry in reader.entries() if isinstance(entry, Handled)] == [1, 2]
+    assert reader.entries() == []
+    with log.path.open("ab") as file:
+        file.write(b'{"key": "k", "n": 3, "sequence_nu')
+        file.flush()
+        assert reader.entries() == []
+        file.write(b'mber": "3"}\n')
+    assert [entry.n for entry in reader.entries() if isinstance(entry, Handled)] == [3]

@@ -16,8 +16,9 @@ from msgspec.msgpack import Ext
 
 from record_processor import DecodeError
 from record_processor.values import JsonImage, decode_image, decode_image_to_decimals, decode_item
-from tests.items import encode, numbers, strings, typed, unicode_strings, unicode_values, values
+from tests.items import numbers, strings, typed, unicode_strings, unicode_values, values
 from tests.packing import packed_item, packed_value
+from tests.stream_records import written
 from tests.wire_examples import Example, examples
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -29,7 +30,7 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 @given(st.dictionaries(strings, values, min_size=1))
 def test_every_item_comes_back_exactly(item: dict[str, Any]) -> None:
     """Decoding is the inverse of encoding, types and every digit included."""
-    encoded = {name: encode(value) for name, value in item.items()}
+    encoded = {name: written(value) for name, value in item.items()}
     assert typed(decode_image(JsonImage(json.dumps(encoded).encode()))) == typed(item)
 
 
@@ -37,7 +38,7 @@ def test_every_item_comes_back_exactly(item: dict[str, Any]) -> None:
 @given(st.dictionaries(unicode_strings, unicode_values))
 def test_both_encodings_give_the_same(item: dict[str, Any]) -> None:
     """MessagePack, too, is lossless."""
-    encoded = {name: encode(value) for name, value in item.items()}
+    encoded = {name: written(value) for name, value in item.items()}
     assert typed(decode_image(packed_item(encoded))) == typed(decode_item(encoded)) == typed(item)
 
 
@@ -70,7 +71,7 @@ def _decimals(value: Any) -> Any:
 @given(st.dictionaries(unicode_strings, unicode_values))
 def test_all_numbers_can_be_decimal(item: dict[str, Any]) -> None:
     """Whole ones, nested ones and those in sets, too; from both encodings, and whatever the context is."""
-    encoded = {name: encode(value) for name, value in item.items()}
+    encoded = {name: written(value) for name, value in item.items()}
     for image in (packed_item(encoded), JsonImage(json.dumps(encoded).encode())):
         with localcontext(Context(prec=1, Emax=1, Emin=-1, traps=[])):
             decoded = decode_image_to_decimals(image)
@@ -241,7 +242,7 @@ def test_any_json_decodes_or_is_a_decode_error(value: object) -> None:
 )
 def test_no_damage_raises_anything_else(item: dict[str, Any], damage: tuple[int, bytes, int]) -> None:
     """Whatever happens to an image on its way, it is an item or a reason."""
-    image = packed_item({name: encode(value) for name, value in item.items()})
+    image = packed_item({name: written(value) for name, value in item.items()})
     place, junk, lost = damage
     place %= len(image)
     assert isinstance(decode_image(image[:place] + junk + image[place + lost :]), dict | str | None)

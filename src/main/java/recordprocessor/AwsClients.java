@@ -12,6 +12,7 @@ import software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsPro
 import software.amazon.awssdk.auth.credentials.ProfileCredentialsProvider;
 import software.amazon.awssdk.auth.credentials.StaticCredentialsProvider;
 import software.amazon.awssdk.auth.credentials.SystemPropertyCredentialsProvider;
+import software.amazon.awssdk.awscore.exception.AwsServiceException;
 import software.amazon.awssdk.awscore.retry.AwsRetryStrategy;
 import software.amazon.awssdk.core.exception.SdkClientException;
 import software.amazon.awssdk.http.apache.ApacheHttpClient;
@@ -21,6 +22,7 @@ import software.amazon.awssdk.retries.StandardRetryStrategy;
 import software.amazon.awssdk.retries.api.BackoffStrategy;
 import software.amazon.awssdk.services.cloudwatch.CloudWatchAsyncClient;
 import software.amazon.awssdk.services.dynamodb.DynamoDbAsyncClient;
+import software.amazon.awssdk.services.dynamodb.model.LimitExceededException;
 import software.amazon.awssdk.services.dynamodb.streams.DynamoDbStreamsClient;
 
 /** Every AWS client that the daemon uses, all pointed the same way. */
@@ -31,18 +33,32 @@ final class AwsClients {
     private final Region region;
     private final AwsCredentialsProvider credentials;
     private final Optional<URI> endpoint;
+    private final DeniedCalls deniedCalls = new DeniedCalls();
     private final DynamoDbAsyncClient dynamoDB;
     private final StreamsClient streams;
 
-    private AwsClients(Region region, AwsCredentialsProvider credentials, Optional<URI> endpoint) {
-        this.region = region;
+    private AwsClients(Host host, AwsCredentialsProvider credentials, Optional<URI> endpoint) {
+        this.region = Region.of(host.settings().regionName());
         this.credentials = credentials;
         this.endpoint = endpoint;
-        this.dynamoDB = buildDynamoDB();
-        this.streams = new StreamsClient(buildStreams(), region);
+        this.dynamoDB =
+                UnfinishedLeases.guarded(buildDynamoDB(), host.settings().leaseTable());
+        DynamoDbStreamsClient dynamoDBStreams = buildStreams();
+        this.streams = new StreamsClient(
+                dynamoDBStreams,
+                region,
+                new ShardReads(
+                        dynamoDBStreams,
+                        host.trimmedData(),
+                        host.firstStarts(),
+                        Polling.of(host.settings()),
+                        host.readAhead(),
+                        System::nanoTime),
+                host);
     }
 
-    static AwsClients create(Settings settings) {
+    static AwsClients create(Host host) {
+        Settings settings = host.settings();
         Optional<URI> endpoint = settings.dynamoDBEndpoint();
         boolean local = endpoint.map(AwsClients::isLoopback).orElse(false);
         AwsCredentialsProvider credentials = local
@@ -56,7 +72,12 @@ final class AwsClients {
                             + " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
                     e);
         }
-        return new AwsClients(Region.of(settings.regionName()), credentials, endpoint);
+        return new AwsClients(host, credentials, endpoint);
+    }
+
+    /** From now on what AWS denies is said by the clients themselves. */
+    void started() {
+        deniedCalls.start();
     }
 
     Region region() {
@@ -86,7 +107,8 @@ final class AwsClients {
                 .region(region)
                 .credentialsProvider(credentials)
                 .applyMutation(builder -> endpoint.ifPresent(builder::endpointOverride))
-                .overrideConfiguration(config -> config.retryStrategy(retries(4, Duration.ofMillis(800)))
+                .overrideConfiguration(config -> config.addExecutionInterceptor(deniedCalls)
+                        .retryStrategy(retries(4, Duration.ofMillis(800)))
                         .apiCallAttemptTimeout(Duration.ofSeconds(5))
                         .apiCallTimeout(Duration.ofSeconds(10)))
                 .httpClientBuilder(NettyNioAsyncHttpClient.builder())
@@ -98,9 +120,9 @@ final class AwsClients {
                 .region(region)
                 .credentialsProvider(credentials)
                 .applyMutation(builder -> endpoint.ifPresent(builder::endpointOverride))
-                // As the adapter's own constructor has it.
                 .overrideConfiguration(config -> config.addExecutionInterceptor(new LocalArns())
-                        .retryStrategy(retries(10, Duration.ofSeconds(10))))
+                        .addExecutionInterceptor(deniedCalls)
+                        .retryStrategy(retries(10, Duration.ofSeconds(5))))
                 .httpClientBuilder(ApacheHttpClient.builder().maxConnections(MAX_STREAM_CONNECTIONS))
                 .build();
     }
@@ -111,7 +133,17 @@ final class AwsClients {
                 .maxAttempts(attempts)
                 .backoffStrategy(backoff)
                 .throttlingBackoffStrategy(backoff)
+                // How DynamoDB Streams throttles; the SDK would take it for a mistake of ours.
+                .retryOnException(LimitExceededException.class)
+                .treatAsThrottling(AwsClients::isThrottled)
+                // Its retries are counted for the whole client: one shard's trouble would take another's away.
+                .circuitBreakerEnabled(false)
                 .build();
+    }
+
+    private static boolean isThrottled(Throwable e) {
+        return e instanceof LimitExceededException
+                || (e instanceof AwsServiceException aws && aws.isThrottlingException());
     }
 
     /** DynamoDB Local takes any credentials: no instance metadata is asked for them. */

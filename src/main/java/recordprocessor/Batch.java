@@ -24,6 +24,10 @@ record Batch(List<Kept> records, Long millisBehindLatest) {
         }
     }
 
+    SequenceNumber first() {
+        return records.get(0).number();
+    }
+
     SequenceNumber last() {
         return records.get(records.size() - 1).number();
     }

@@ -14,7 +14,7 @@ import org.slf4j.LoggerFactory;
  * <p>The launcher starts it, gives it one line of settings on standard input, and keeps that pipe
  * open: a line {@code {"action":"drain"}} asks for a drain, {@code {"action":"workerEnded","worker":1,"reason":"…"}}
  * reports a worker's end, the end of the stream means that the launcher is gone. Standard output carries log lines only;
- * one with the event {@code startWorker} asks for a worker.
+ * one with the event {@code startWorker} asks for a worker, one with {@code ended} says why the daemon ends.
  */
 public final class Daemon {
     private static final Logger log = LoggerFactory.getLogger(Daemon.class);
@@ -29,7 +29,7 @@ public final class Daemon {
             Logging.configure(settings.logLevel());
             exitCode = run(settings, fromLauncher);
         } catch (StartException e) {
-            log.error("{}", e.getMessage());
+            log.error(Logging.ENDED, "{}", e.getMessage());
             log.debug("because of", e.getCause());
             exitCode = e.exitCode();
         } catch (Throwable e) {
@@ -42,22 +42,42 @@ public final class Daemon {
     }
 
     private static int run(Settings settings, BufferedReader fromLauncher) {
-        AwsClients aws = AwsClients.create(settings);
         Transport.Factory transports = transports(settings);
         Host host = new Host(settings, transports);
-        ShardProcessors processors = new ShardProcessors(host);
+        AwsClients aws = AwsClients.create(host);
         Drain drain = new Drain(settings.shutdownGraceMillis());
+        ShardProcessors processors = new ShardProcessors(host, drain::everyShardStopped);
         Lifeline.watch(fromLauncher, drain::request, transports::onWorkerEnded);
 
-        SourceStreams streams = SourceStreams.find(host, aws, new StateTable(settings, aws));
+        StateTable state = new StateTable(settings, aws);
+        LeaseTable leaseTable = new LeaseTable(settings, aws);
+        SourceStreams streams = SourceStreams.find(host, aws, state, leaseTable);
         Kcl kcl = Kcl.build(settings, aws, streams, processors, drain);
         processors.use(kcl);
 
-        kcl.leases().createTable();
+        leaseTable.awaitReady(state);
         streams.follow(kcl.leases());
+        leaseTable.watch();
+        Peers peers = peers(settings, state, kcl.leases(), drain);
+        host.spareMemory().start();
+        aws.started();
         drain.begin();
+        peers.start();
         kcl.start();
-        return drain.await(processors, kcl);
+        return drain.await(processors, kcl.leases(), peers);
+    }
+
+    private static Peers peers(Settings settings, StateTable state, Leases leases, Drain drain) {
+        Peers peers = new Peers(
+                state,
+                settings.workerId(),
+                settings.failoverTimeMillis(),
+                System::nanoTime,
+                leases::evictAllOf,
+                leases::takeNow,
+                drain::namesake);
+        leases.use(peers::nanosUntilSilent);
+        return peers;
     }
 
     private static Transport.Factory transports(Settings settings) {

@@ -1,5 +1,6 @@
 package recordprocessor;
 
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BiConsumer;
 import org.slf4j.Logger;
@@ -14,7 +15,7 @@ import software.amazon.kinesis.multilang.messages.ShardEndedMessage;
 /**
  * Sends one shard's records to its process, in a thread of its own, and replaces a process that fails, for ever.
  *
- * <p>It goes on until the shard is read to its end or given up. Whoever gives it up says the last words to the process:
+ * <p>It goes on until the shard is read to its end, given up or stopped by a fatal error. Whoever gives it up says the last words to the process:
  * {@link #lastRequest}.
  */
 final class Delivery implements Conversation.Listener {
@@ -31,6 +32,9 @@ final class Delivery implements Conversation.Listener {
     private final AcknowledgedCheckpoints acknowledgedCheckpoints;
     private final BiConsumer<Conversation, Message> requests;
     private final Transport.Factory transports;
+    private final ShardStop stop;
+    /** Of the thread that sends. */
+    private final Crashes crashes = new Crashes();
 
     private final AtomicInteger failures = new AtomicInteger();
     /** Held while the last words are said: whoever comes second finds nothing left to say. */
@@ -50,7 +54,8 @@ final class Delivery implements Conversation.Listener {
             Checkpoints checkpoints,
             AcknowledgedCheckpoints acknowledgedCheckpoints,
             BiConsumer<Conversation, Message> requests,
-            Transport.Factory transports) {
+            Transport.Factory transports,
+            ShardStop stop) {
         this.settings = settings;
         this.stream = stream;
         this.lease = lease;
@@ -59,11 +64,17 @@ final class Delivery implements Conversation.Listener {
         this.acknowledgedCheckpoints = acknowledgedCheckpoints;
         this.requests = requests;
         this.transports = transports;
+        this.stop = stop;
     }
 
-    /** The process starts while the first records are fetched. */
-    void start(InitializationInput input) {
+    /**
+     * The process starts while the first records are fetched.
+     *
+     * @param whyStopped if nothing of the shard can be read
+     */
+    void start(InitializationInput input, Optional<String> whyStopped) {
         shard = input;
+        whyStopped.ifPresent(reason -> stop.stop(input.shardId(), reason));
         Background.run("delivery-" + input.shardId(), this::run);
     }
 
@@ -72,6 +83,9 @@ final class Delivery implements Conversation.Listener {
             while (goesOn()) {
                 converseWithOne();
             }
+            if (stop.isStopped()) {
+                unacknowledged.awaitUntil(lease::isGivenUp);
+            }
         } finally {
             over = true;
             unacknowledged.wake();
@@ -79,7 +93,7 @@ final class Delivery implements Conversation.Listener {
     }
 
     private boolean goesOn() {
-        return !lease.isGivenUp() && !shardEndSaid;
+        return !lease.isGivenUp() && !shardEndSaid && !stop.isStopped();
     }
 
     private void converseWithOne() {
@@ -92,6 +106,7 @@ final class Delivery implements Conversation.Listener {
                 started.end(END_MILLIS);
             }
         } catch (ChildFailure e) {
+            crashes.died(unacknowledged.acknowledged(), unacknowledged.firstSent(), unacknowledged.lastSent());
             replace(e);
         } catch (Throwable e) {
             // Whatever it is: this thread must not end, nor a batch be lost.
@@ -128,13 +143,26 @@ final class Delivery implements Conversation.Listener {
     }
 
     private Batch next(Conversation current) {
-        return unacknowledged.next(() -> current.isEnded() || (atShardEnd && unacknowledged.isEmpty()));
+        return unacknowledged.next(
+                () -> current.isEnded() || stop.isStopped() || (atShardEnd && unacknowledged.isEmpty()));
     }
 
     private Message initializeMessage() throws ChildFailure {
         return settings.stockProgram()
                 ? new InitializeMessage(shard)
-                : new InitializeWorkerMessage(shard, StreamNames.arn(stream), settings.workerId(), leaseTerms());
+                : new InitializeWorkerMessage(
+                        shard, StreamNames.arn(stream), settings.workerId(), leaseTerms(), suspicion());
+    }
+
+    private Crashes.Suspicion suspicion() {
+        Crashes.Suspicion suspicion = crashes.suspicion(unacknowledged.acknowledged(), unacknowledged.first());
+        if (suspicion.oneByOneUpTo() != null) {
+            log.warn(
+                    "up to record {} the process handles one by one; processes that the next record has ended so: {}",
+                    suspicion.oneByOneUpTo(),
+                    suspicion.attempts());
+        }
+        return suspicion;
     }
 
     private LeaseTerms leaseTerms() throws ChildFailure {
@@ -198,7 +226,7 @@ final class Delivery implements Conversation.Listener {
     private void sayShardEnded(Conversation current) throws ChildFailure {
         if (!settings.stockProgram()) {
             lastRequest(ShardEndedMessage.ACTION, new ShardEndedMessage());
-            shardEndSaid = true;
+            shardEndSaid = !stop.isStopped();
             return;
         }
         // A stock program checkpoints the end itself, so one after the other is asked until it has.
@@ -212,6 +240,36 @@ final class Delivery implements Conversation.Listener {
             } finally {
                 current.end(END_MILLIS);
             }
+        }
+    }
+
+    /** The user's handler says that the shard must not be handled on, here. Called by the thread that hears it. */
+    void onFatal(Conversation from, String reason) {
+        stop(Optional.of(from), Text.clean(reason));
+    }
+
+    /** The shard cannot be read on; what was read of it is handled. */
+    void stop(String reason) {
+        stop(Optional.ofNullable(child()), reason);
+    }
+
+    /** Nothing more is sent, nobody replaces the process, and the end of the shard waits. */
+    private void stop(Optional<Conversation> from, String reason) {
+        if (!lease.isLost() && stop.stop(shard.shardId(), reason)) {
+            unacknowledged.wake();
+            Background.run("stopped-" + shard.shardId(), () -> endStopped(from));
+        }
+    }
+
+    private void endStopped(Optional<Conversation> stopped) {
+        try (MDC.MDCCloseable ignored = MDC.putCloseable(Logging.SHARD, shard.shardId())) {
+            synchronized (lastWords) {
+                stopped.ifPresent(process -> process.end(END_MILLIS));
+                synchronized (this) {
+                    child = null;
+                }
+            }
+            acknowledgedCheckpoints.storeNow();
         }
     }
 

@@ -34,6 +34,7 @@ final class Drain {
     private volatile long askedNanos;
     private volatile boolean running;
     private volatile StartException failure;
+    private volatile boolean leasesAreAnothers;
 
     Drain(long graceMillis) {
         this.graceMillis = graceMillis;
@@ -56,12 +57,27 @@ final class Drain {
         }
     }
 
+    /** There is nothing left that this host could handle. */
+    void everyShardStopped() {
+        if (asked.getCount() > 0) {
+            log.info("fatal errors have stopped every shard that this host has: draining");
+        }
+        request();
+    }
+
     void kclStarted() {
         kclStarted.countDown();
     }
 
     void cannotStart(String reason) {
-        failure = StartException.couldNotStart("KCL could not start: " + reason, null);
+        failure = StartException.couldNotStart(reason, null);
+        request();
+    }
+
+    /** Another process has our worker id, and so our leases: they are its own to keep. */
+    void namesake(String reason) {
+        leasesAreAnothers = true;
+        failure = StartException.configuration(reason);
         request();
     }
 
@@ -75,15 +91,21 @@ final class Drain {
     }
 
     /** Waits for the end, and makes it an orderly one. Returns the exit code. */
-    int await(ShardProcessors processors, Kcl kcl) {
+    int await(ShardProcessors processors, Leases leases, Peers peers) {
         awaitRequest();
         log.debug("draining, for up to {} ms", graceMillis);
-        kcl.leases().stopTaking();
+        leases.stopTaking();
         processors.startDraining();
-        drain(processors.live());
-        int exitCode = giveBack(kcl.leases());
+        List<ShardProcessor> shards = processors.live();
+        drain(shards);
+        StartException stopped = StoppedShards.failure(
+                shards.stream().flatMap(each -> each.stopped().stream()).toList());
+        int exitCode = leasesAreAnothers ? ExitCode.DRAINED : giveBack(leases, peers);
         if (failure != null) {
             throw failure;
+        }
+        if (stopped != null) {
+            throw stopped;
         }
         return exitCode;
     }
@@ -98,9 +120,13 @@ final class Drain {
         }
     }
 
-    private int giveBack(Leases leases) {
+    private int giveBack(Leases leases, Peers peers) {
         CompletableFuture<Void> done = CompletableFuture.runAsync(
-                () -> log.info("drained; leases given back: {}", leases.evictAll()), threads);
+                () -> {
+                    log.info("drained; leases given back: {}", leases.evictAll());
+                    peers.leave();
+                },
+                threads);
         long spentMillis = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - askedNanos);
         if (within(done, graceMillis - spentMillis)) {
             return ExitCode.DRAINED;

@@ -64,14 +64,15 @@ final class Errors {
     }
 
     /** AWS names the action and the resource itself; it may be another call than the one we know of. */
-    private static String denied(AwsServiceException e, String otherwise) {
-        Matcher matcher = DENIED.matcher(String.valueOf(e.awsErrorDetails().errorMessage()));
+    static String denied(Throwable e, String otherwise) {
+        Matcher matcher = DENIED.matcher(oneLine(e));
         return matcher.find() ? matcher.group("action") + " on " + matcher.group("resource") : otherwise;
     }
 
-    private static boolean isDenied(AwsServiceException e) {
-        return e.awsErrorDetails() != null
-                && "AccessDeniedException".equals(e.awsErrorDetails().errorCode());
+    static boolean isDenied(Throwable e) {
+        return cause(e) instanceof AwsServiceException aws
+                && aws.awsErrorDetails() != null
+                && "AccessDeniedException".equals(aws.awsErrorDetails().errorCode());
     }
 
     private static boolean isCredentials(AwsServiceException e) {

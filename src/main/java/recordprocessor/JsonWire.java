@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import software.amazon.awssdk.services.dynamodb.model.Record;
 import software.amazon.kinesis.multilang.messages.JsonFriendlyRecord;
 import software.amazon.kinesis.multilang.messages.Message;
 
@@ -19,12 +20,13 @@ final class JsonWire {
 
     JsonWire(boolean stockProgram) {
         if (!stockProgram) {
-            json.registerSubtypes(AcknowledgeMessage.class, LeaseMessage.class);
+            json.registerSubtypes(
+                    AcknowledgeMessage.class, LeaseMessage.class, ProgressMessage.class, FatalMessage.class);
         }
     }
 
-    byte[] encode(DynamoDBStreamsClientRecord event) {
-        return bytes(JsonFriendlyRecord.fromKinesisClientRecord(event));
+    byte[] encode(Record event) {
+        return bytes(JsonFriendlyRecord.fromKinesisClientRecord(DynamoDBStreamsClientRecord.fromRecord(event)));
     }
 
     byte[] line(Message message) {

@@ -25,7 +25,9 @@ import software.amazon.kinesis.retrieval.RetrievalConfig;
 final class Kcl {
     private static final Logger log = LoggerFactory.getLogger(Kcl.class);
     /** How often the scheduler looks after its shards. KCL's second would be paid three times before a first batch. */
-    private static final long DISPATCH_POLL_MILLIS = 200;
+    private static final long DISPATCH_POLL_MILLIS = 100;
+
+    private static final long FETCH_PAUSE_MILLIS = 5;
 
     private final Scheduler scheduler;
     private final Leases leases;
@@ -53,7 +55,7 @@ final class Kcl {
                 settings.workerId(),
                 processors);
         configs.tableName(settings.leaseTable());
-        LeaseManagementConfig leaseManagement = leaseManagement(configs, settings);
+        LeaseManagementConfig leaseManagement = configure(configs.leaseManagementConfig(), settings);
         MetricsConfig metrics = metrics(configs, settings, metricsUsed);
         Scheduler scheduler = StreamsSchedulerFactory.createScheduler(
                 configs.checkpointConfig(),
@@ -71,7 +73,8 @@ final class Kcl {
                 settings.failoverTimeMillis(),
                 aws.dynamoDB(),
                 scheduler.leaseCoordinator(),
-                leaseManagement.leaseManagementFactory(Leases.SERIALIZER, true));
+                leaseManagement.leaseManagementFactory(Leases.SERIALIZER, true),
+                aws.streams()::shards);
         return new Kcl(scheduler, leases, metrics.metricsFactory(), drain);
     }
 
@@ -109,9 +112,10 @@ final class Kcl {
         return config;
     }
 
-    private static LeaseManagementConfig leaseManagement(ConfigsBuilder configs, Settings settings) {
+    /** What the properties say of leases and their table. */
+    static LeaseManagementConfig configure(LeaseManagementConfig config, Settings settings) {
         // 0: KCL would sleep for that long after each shard sync, a minute by default.
-        LeaseManagementConfig config = configs.leaseManagementConfig().shardSyncIntervalMillis(0);
+        config.shardSyncIntervalMillis(0);
         config.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true);
         settings.ifLong("failoverTimeMillis", config::failoverTimeMillis);
         settings.ifInt("maxLeasesForWorker", config::maxLeasesForWorker);
@@ -151,7 +155,9 @@ final class Kcl {
     private static RetrievalConfig retrieval(ConfigsBuilder configs, Settings settings, AwsClients aws) {
         DynamoDBStreamsPollingConfig polling = new DynamoDBStreamsPollingConfig(aws.streams());
         settings.ifInt("maxRecords", polling::maxRecords);
-        settings.ifLong("idleTimeBetweenReadsInMillis", polling::idleTimeBetweenReadsInMillis);
+        // The pauses are ours, see Polling. KCL also waits for so long before it looks again whether there is room.
+        polling.idleTimeBetweenReadsInMillis(FETCH_PAUSE_MILLIS);
+        polling.recordsFetcherFactory().maxPendingProcessRecordsInput(ReadAhead.PAGES - 2);
         return configs.retrievalConfig().retrievalSpecificConfig(polling);
     }
 
@@ -172,7 +178,7 @@ final class Kcl {
 
         @Override
         public void onAllInitializationAttemptsFailed(Throwable e) {
-            drain.cannotStart(Errors.oneLine(e.getCause() == null ? e : e.getCause()));
+            drain.cannotStart("KCL could not start: " + Errors.oneLine(e.getCause() == null ? e : e.getCause()));
         }
     }
 }

@@ -32,7 +32,7 @@ final class KclNoise extends TurboFilter {
         if (debug || ours || format == null || !level.isGreaterOrEqual(Level.WARN)) {
             return FilterReply.NEUTRAL;
         }
-        if (MDC.get(Logging.QUIET) != null || isFalseAlarm(logger.getName(), format)) {
+        if (MDC.get(Logging.QUIET) != null || isFalseAlarm(logger.getName(), format) || isSaid(params, thrown)) {
             return FilterReply.DENY;
         }
         long now = System.currentTimeMillis();
@@ -46,6 +46,24 @@ final class KclNoise extends TurboFilter {
         }
         lastSaid.put(pattern, now);
         return FilterReply.NEUTRAL;
+    }
+
+    /** Whether what went wrong is in our own log, in one line. */
+    private static boolean isSaid(Object[] params, Throwable thrown) {
+        Throwable found = thrown;
+        if (found == null
+                && params != null
+                && params.length > 0
+                && params[params.length - 1] instanceof Throwable last) {
+            found = last;
+        }
+        if (found != null && Errors.isDenied(found)) {
+            return true;
+        }
+        while (found != null && !(found instanceof SaidException)) {
+            found = found.getCause();
+        }
+        return found != null;
     }
 
     private static boolean isFalseAlarm(String logger, String format) {

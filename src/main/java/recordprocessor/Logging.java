@@ -36,6 +36,9 @@ final class Logging {
 
     private static final Marker START_WORKER = MarkerFactory.getMarker("startWorker");
 
+    /** Why the daemon ends: the launcher makes it the command's last words. */
+    static final Marker ENDED = MarkerFactory.getMarker("ended");
+
     private static final int QUEUE_LINES = 4_096;
     private static final int FLUSH_MILLIS = 500;
 

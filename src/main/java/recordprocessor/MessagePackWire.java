@@ -69,13 +69,16 @@ final class MessagePackWire {
 
     private static void message(MessagePacker packer, Message message) throws IOException {
         if (message instanceof InitializeWorkerMessage initialize) {
-            begin(packer, InitializeMessage.ACTION, 7);
+            begin(packer, InitializeMessage.ACTION, 9);
             field(packer, "shardId", initialize.getShardId());
             field(packer, "sequenceNumber", initialize.getSequenceNumber());
             field(packer, "streamArn", initialize.getStreamArn());
             field(packer, "tableName", initialize.getTableName());
             field(packer, "workerId", initialize.getWorkerId());
             lease(packer, new LeaseTerms(initialize.getDeadlineNanos(), initialize.getFencingToken()));
+            field(packer, "oneByOneUpTo", initialize.getOneByOneUpTo());
+            packer.packString("attempts");
+            packer.packInt(initialize.getAttempts());
         } else if (message instanceof CheckpointMessage checkpoint) {
             begin(packer, CheckpointMessage.ACTION, 2);
             field(packer, "sequenceNumber", checkpoint.getSequenceNumber());
@@ -126,6 +129,12 @@ final class MessagePackWire {
         }
         if (LeaseMessage.ACTION.equals(action)) {
             return new LeaseMessage();
+        }
+        if (ProgressMessage.ACTION.equals(action)) {
+            return new ProgressMessage();
+        }
+        if (FatalMessage.ACTION.equals(action)) {
+            return new FatalMessage(text(fields, "reason"));
         }
         if (HelloMessage.ACTION.equals(action)) {
             return new HelloMessage(text(fields, "token"), number(fields, "worker"), number(fields, "pid"));

@@ -19,7 +19,10 @@ import java.util.function.Consumer;
 final class Settings {
     private static final long DEFAULT_FAILOVER_MILLIS = 10_000;
     private static final long DEFAULT_SHARD_BYTES = 4L * 1024 * 1024;
+    private static final int DEFAULT_SHARD_RECORDS = 20_000;
     private static final long DEFAULT_BYTES = 64L * 1024 * 1024;
+    private static final long DEFAULT_MINIMUM_POLL_INTERVAL_MILLIS = 250;
+    private static final long DEFAULT_MAXIMUM_POLL_INTERVAL_MILLIS = 7_000;
     private static final long DEFAULT_CHECKPOINT_INTERVAL_MILLIS = 5_000;
 
     private final JsonNode root;
@@ -108,6 +111,11 @@ final class Settings {
         return properties.path("shutdownGraceMillis").asLong();
     }
 
+    /** Whether a shard is read on behind records that DynamoDB deleted before they were read. */
+    boolean skipTrimmedData() {
+        return text("onTrimmedData").orElse("fail").equals("skip");
+    }
+
     long streamCheckIntervalMillis() {
         return properties.path("streamCheckIntervalMillis").asLong();
     }
@@ -120,8 +128,27 @@ final class Settings {
         return properties.path("maximumUnacknowledgedBytesPerShard").asLong(DEFAULT_SHARD_BYTES);
     }
 
+    int maximumUnacknowledgedRecordsPerShard() {
+        return properties.path("maximumUnacknowledgedRecordsPerShard").asInt(DEFAULT_SHARD_RECORDS);
+    }
+
     long maximumUnacknowledgedBytes() {
         return properties.path("maximumUnacknowledgedBytes").asLong(DEFAULT_BYTES);
+    }
+
+    long minimumPollIntervalMillis() {
+        return pollIntervalMillis("minimumPollIntervalMillis", DEFAULT_MINIMUM_POLL_INTERVAL_MILLIS);
+    }
+
+    long maximumPollIntervalMillis() {
+        return pollIntervalMillis("maximumPollIntervalMillis", DEFAULT_MAXIMUM_POLL_INTERVAL_MILLIS);
+    }
+
+    /** KCL's own property, if it is given, is both. */
+    private long pollIntervalMillis(String name, long otherwise) {
+        return properties
+                .path("idleTimeBetweenReadsInMillis")
+                .asLong(properties.path(name).asLong(otherwise));
     }
 
     long checkpointIntervalMillis() {

@@ -25,6 +25,10 @@ final class ShardLease {
         leaseKey = key;
     }
 
+    String key() {
+        return leaseKey;
+    }
+
     boolean isHeld() {
         return !checkpoints.isLeaseLost() && leases.isHeld(leaseKey);
     }

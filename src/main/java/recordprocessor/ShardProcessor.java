@@ -4,6 +4,7 @@ import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsC
 import com.amazonaws.services.dynamodbv2.streamsadapter.model.DynamoDBStreamsProcessRecordsInput;
 import com.amazonaws.services.dynamodbv2.streamsadapter.processor.DynamoDBStreamsShardRecordProcessor;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.ExecutorService;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
@@ -34,7 +35,7 @@ import software.amazon.kinesis.multilang.messages.ShutdownRequestedMessage;
 final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
     private static final Logger log = LoggerFactory.getLogger(ShardProcessor.class);
     private static final ExecutorService CHECKPOINT_THREADS = Background.threads("checkpoint");
-    private static final long MAX_BACKOFF_MILLIS = 30_000;
+    private static final long MAX_CHILD_BACKOFF_MILLIS = 5_000;
     /** The records of one message: well below the largest frame, and enough to keep a worker busy. */
     private static final long MESSAGE_BYTES = 4L * 1024 * 1024;
 
@@ -48,6 +49,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
     private final Consumer<ShardProcessor> onEnd;
 
     private final Checkpoints checkpoints = new Checkpoints();
+    private final ShardStop stop = new ShardStop();
     private final Unacknowledged unacknowledged;
     private final ShardLease lease;
     private final AcknowledgedCheckpoints acknowledgedCheckpoints;
@@ -76,6 +78,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
         this.unacknowledged = new Unacknowledged(
                 host.budget(),
                 settings.maximumUnacknowledgedBytesPerShard(),
+                settings.stockProgram() ? Integer.MAX_VALUE : settings.maximumUnacknowledgedRecordsPerShard(),
                 settings.stockProgram() ? Long.MAX_VALUE : MESSAGE_BYTES);
         this.lease = new ShardLease(leases, checkpoints, unacknowledged::giveUp);
         SerialTasks checkpointTasks = new SerialTasks(CHECKPOINT_THREADS);
@@ -88,7 +91,8 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
                 acknowledgedCheckpoints,
                 lease,
                 checkpointTasks,
-                this::onBatchAcknowledged);
+                this::onBatchAcknowledged,
+                this::onFatal);
         this.delivery = new Delivery(
                 settings,
                 stream,
@@ -97,8 +101,9 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
                 checkpoints,
                 acknowledgedCheckpoints,
                 this::onRequest,
-                host.transports());
-        this.watch = new ShardWatch(settings, lease, unacknowledged, delivery);
+                host.transports(),
+                stop);
+        this.watch = new ShardWatch(settings, lease, unacknowledged, delivery, stop);
     }
 
     private boolean isEndUnsaid() {
@@ -107,6 +112,10 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
 
     private void onBatchAcknowledged() {
         delivery.onBatchAcknowledged();
+    }
+
+    private void onFatal(Conversation from, String reason) {
+        delivery.onFatal(from, reason);
     }
 
     private void onRequest(Conversation from, Message request) {
@@ -128,7 +137,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
             }
             log.info("reading the shard from {}", input.extendedSequenceNumber().sequenceNumber());
             started = true;
-            delivery.start(input);
+            delivery.start(input, whyStopped());
         }
     }
 
@@ -142,13 +151,11 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
             SequenceNumber last = SequenceNumber.of(
                     input.records().get(input.records().size() - 1).sequenceNumber());
             handedOut = handedOut.max(last);
-            List<DynamoDBStreamsClientRecord> wanted = wanted(input.records());
-            if (!wanted.isEmpty()) {
-                Batch batch = encoded(wanted, input.millisBehindLatest());
-                if (batch == null || !unacknowledged.add(batch)) {
-                    return;
-                }
+            List<Batch.Kept> wanted = wanted(input.records());
+            if (!wanted.isEmpty() && !unacknowledged.add(new Batch(wanted, input.millisBehindLatest()))) {
+                return;
             }
+            host.readAhead().handedOn(name());
             if (unacknowledged.passOver(last) && !settings.stockProgram()) {
                 acknowledgedCheckpoints.onAcknowledged(true);
             }
@@ -158,32 +165,27 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
         }
     }
 
-    /** What the filter lets through. */
-    private List<DynamoDBStreamsClientRecord> wanted(List<DynamoDBStreamsClientRecord> records) {
-        List<DynamoDBStreamsClientRecord> wanted = records.stream()
-                .filter(each -> host.filter().passes(each.getRecord(), streamArn))
+    /** What the shard's process gets; the filter's part is counted. */
+    private List<Batch.Kept> wanted(List<DynamoDBStreamsClientRecord> records) {
+        List<ReadRecord> read = records.stream().map(ReadRecord.class::cast).toList();
+        int filteredOut = count(read, ReadRecord.Use.FILTERED_OUT);
+        filteredRecords.add(shard.shardId(), read.size() - count(read, ReadRecord.Use.NOT_OURS), filteredOut);
+        return read.stream()
+                .filter(each -> each.use() == ReadRecord.Use.HANDLED)
+                .map(each -> new Batch.Kept(SequenceNumber.of(each.sequenceNumber()), each.encoded()))
                 .toList();
-        filteredRecords.add(shard.shardId(), records.size(), records.size() - wanted.size());
-        return wanted;
     }
 
-    /** Encoded once, however many processes are sent it. Null if the shard is given up before that works. */
-    private Batch encoded(List<DynamoDBStreamsClientRecord> wanted, Long millisBehindLatest) {
-        for (int failures = 0; !lease.isGivenUp(); failures++) {
-            try {
-                List<Batch.Kept> records = wanted.stream()
-                        .map(each -> new Batch.Kept(
-                                SequenceNumber.of(each.sequenceNumber()),
-                                host.transports().encode(each)))
-                        .toList();
-                return new Batch(records, millisBehindLatest);
-            } catch (Throwable e) {
-                // KCL would skip the batch.
-                log.error("a batch could not be handed over, it is tried again: {}", Errors.oneLine(e), e);
-                lease.pause(Pause.backoffMillis(failures, MAX_BACKOFF_MILLIS));
-            }
-        }
-        return null;
+    private static int count(List<ReadRecord> records, ReadRecord.Use use) {
+        return (int) records.stream().filter(each -> each.use() == use).count();
+    }
+
+    private Optional<String> whyStopped() {
+        return host.trimmedData().whyStopped(name());
+    }
+
+    private ShardName name() {
+        return new ShardName(streamArn, shard.shardId());
     }
 
     @Override
@@ -232,6 +234,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
     }
 
     private void end() {
+        host.readAhead().forget(name());
         filteredRecords.log();
         unacknowledged.clear();
         onEnd.accept(this);
@@ -249,7 +252,23 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
                 stream, InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON));
         leases.createChildren(config, childShards);
         if (childShards.isEmpty()) {
-            leases.createMissing(config);
+            awaitChildren(config);
+        }
+    }
+
+    /**
+     * DynamoDB may list them later than it ends their parent. As long as its end is not checkpointed, whoever has the
+     * lease looks for them.
+     */
+    private void awaitChildren(StreamConfig config) {
+        for (int failures = 0; !leases.findChildren(config, shard.shardId()); failures++) {
+            if (failures == 0) {
+                log.info("the shard has ended, and DynamoDB does not list its child shards yet");
+            }
+            lease.pause(Pause.backoffMillis(failures, MAX_CHILD_BACKOFF_MILLIS));
+            if (lease.isGivenUp()) {
+                throw givenUp();
+            }
         }
     }
 
@@ -297,6 +316,15 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
         }
     }
 
+    String leaseKey() {
+        return lease.key();
+    }
+
+    /** Why the shard is stopped by a fatal error, if it is; with the lease that goes to another host. */
+    Optional<ShardStop.Stopped> stopped() {
+        return lease.isLost() ? Optional.empty() : stop.stopped();
+    }
+
     /** Called every now and then, also while KCL's thread waits. */
     void watch() {
         if (!started) {
@@ -307,6 +335,9 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
                 lease.dropIfBack();
             }
             watch.look();
+            if (unacknowledged.isEmpty()) {
+                whyStopped().ifPresent(delivery::stop);
+            }
             if (!settings.stockProgram()) {
                 acknowledgedCheckpoints.tick(false);
             } else if (isAllOfTheProgramsStored()) {

@@ -3,6 +3,7 @@ package recordprocessor;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Collectors;
 import software.amazon.kinesis.common.StreamIdentifier;
 import software.amazon.kinesis.metrics.MetricsFactory;
 import software.amazon.kinesis.processor.ShardRecordProcessor;
@@ -18,12 +19,24 @@ final class ShardProcessors implements ShardRecordProcessorFactory {
     private volatile MetricsFactory metrics;
     private volatile boolean draining;
 
-    ShardProcessors(Host host) {
+    /** @param onAllStopped called, more than once, while fatal errors have stopped all that this host could handle */
+    ShardProcessors(Host host, Runnable onAllStopped) {
         this.host = host;
         Background.forEver("shard-watch", () -> {
             live.forEach(ShardProcessor::watch);
+            if (!draining && isAllStopped()) {
+                onAllStopped.run();
+            }
             return WATCH_MILLIS;
         });
+    }
+
+    private boolean isAllStopped() {
+        Set<String> stopped = live.stream()
+                .filter(each -> each.stopped().isPresent())
+                .map(ShardProcessor::leaseKey)
+                .collect(Collectors.toSet());
+        return !stopped.isEmpty() && StoppedShards.areAll(leases.unfinished(), stopped);
     }
 
     /** They come out of KCL, and KCL is built with this factory. */

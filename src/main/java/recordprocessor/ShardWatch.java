@@ -15,36 +15,42 @@ final class ShardWatch {
     private final ShardLease lease;
     private final Unacknowledged unacknowledged;
     private final Delivery delivery;
+    private final ShardStop stop;
     private boolean leaseLostSaid;
 
-    ShardWatch(Settings settings, ShardLease lease, Unacknowledged unacknowledged, Delivery delivery) {
+    ShardWatch(Settings settings, ShardLease lease, Unacknowledged unacknowledged, Delivery delivery, ShardStop stop) {
         this.settings = settings;
         this.lease = lease;
         this.unacknowledged = unacknowledged;
         this.delivery = delivery;
+        this.stop = stop;
     }
 
     /** Called by one thread. */
     void look() {
         Conversation child = delivery.child();
-        if (child == null || child.isEnded()) {
-            return;
+        boolean lives = child != null && !child.isEnded();
+        if (lives) {
+            endIfTooSlow(child);
         }
-        endIfTooSlow(child);
         if (lease.isDraining()) {
             return;
         }
-        if (unacknowledged.isAnythingSent() && !lease.isHeld()) {
+        if ((unacknowledged.isAnythingSent() || stop.isStopped()) && !lease.isHeld()) {
             lease.lose();
         }
         if (lease.isLost()) {
-            onLeaseLost(child);
+            if (lives) {
+                onLeaseLost(child);
+            }
+        } else {
+            stop.remind();
         }
     }
 
     private void endIfTooSlow(Conversation child) {
         Duration limit = settings.batchTimeout().orElse(null);
-        Long sinceNanos = unacknowledged.firstSentSinceNanos().orElse(null);
+        Long sinceNanos = unacknowledged.handledSinceNanos().orElse(null);
         if (limit == null || sinceNanos == null || child.isKilled()) {
             return;
         }

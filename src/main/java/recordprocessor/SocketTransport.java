@@ -6,6 +6,7 @@ import java.nio.channels.SocketChannel;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.slf4j.Logger;
@@ -18,6 +19,7 @@ import software.amazon.kinesis.multilang.messages.Message;
  * launcher says, whose child or grandchild it is.
  */
 final class SocketTransport implements Transport {
+    private static final ExecutorService ENDS = Background.threads("worker-end");
     private static final Logger log = LoggerFactory.getLogger(SocketTransport.class);
     /** How long the launcher has to report an end that shows otherwise. */
     private static final long REPORT_MILLIS = 1_000;
@@ -64,10 +66,11 @@ final class SocketTransport implements Transport {
     }
 
     @Override
+    @SuppressWarnings("FutureReturnValueIgnored") // the listener hears of it
     public void listen(Listener toTell) {
         listener = toTell;
         reader.start();
-        Background.run("worker-end-" + shardId, this::awaitReport);
+        ended.thenAcceptAsync(this::report, ENDS);
     }
 
     @Override
@@ -150,8 +153,8 @@ final class SocketTransport implements Transport {
         }
     }
 
-    private void awaitReport() {
-        String reason = ended.join();
+    private void report(String said) {
+        String reason = said;
         try {
             reader.join(LAST_WORDS_MILLIS);
         } catch (InterruptedException e) {

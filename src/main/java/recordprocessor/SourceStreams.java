@@ -1,5 +1,8 @@
 package recordprocessor;
 
+import java.time.Instant;
+import java.util.Collection;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -10,6 +13,7 @@ import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import software.amazon.awssdk.services.dynamodb.model.ResourceNotFoundException;
+import software.amazon.awssdk.services.dynamodb.model.ShardIteratorType;
 import software.amazon.awssdk.services.dynamodb.model.TableDescription;
 import software.amazon.kinesis.common.InitialPositionInStream;
 import software.amazon.kinesis.common.InitialPositionInStreamExtended;
@@ -33,6 +37,7 @@ final class SourceStreams implements MultiStreamTracker {
     private final StateTable state;
     private final Settings settings;
     private final RecordFilter filter;
+    private final FirstStarts firstStarts;
     /** By table name. */
     private final Map<String, StateTable.Stream> current = new ConcurrentHashMap<>();
 
@@ -41,33 +46,75 @@ final class SourceStreams implements MultiStreamTracker {
     private SourceStreams(Host host, AwsClients aws, StateTable state) {
         this.settings = host.settings();
         this.filter = host.filter();
+        this.firstStarts = host.firstStarts();
         this.aws = aws;
         this.state = state;
     }
 
     /** Finds every configured table's stream, or says in one line why it cannot be read. */
-    static SourceStreams find(Host host, AwsClients aws, StateTable state) {
+    static SourceStreams find(Host host, AwsClients aws, StateTable state, LeaseTable leaseTable) {
         SourceStreams streams = new SourceStreams(host, aws, state);
         streams.recall();
         Map<String, String> unknown = streams.wanted();
         unknown.keySet().removeAll(streams.current.keySet());
         streams.checkFilter();
         unknown.values().forEach(streams::checkReadable);
-        // Only now: a mistake in the settings leaves no table behind.
+        Map<String, Instant> seconds = streams.firstStarts(unknown.values());
+        // Only now: a mistake in the settings leaves no table behind. Both are made at the same time.
+        leaseTable.make();
         state.make();
-        unknown.forEach(streams::remember);
+        unknown.forEach((table, arn) -> streams.remember(table, arn, Optional.ofNullable(seconds.get(arn))));
         return streams;
     }
 
     /** What the application reads already, and goes on with, whatever has become of the table since. */
     private void recall() {
-        tables().forEach(table -> state.stream(table).ifPresent(stream -> current.put(table, stream)));
+        tables().forEach(table -> state.stream(table).ifPresent(stream -> use(table, stream)));
+    }
+
+    private void use(String table, StateTable.Stream stream) {
+        current.put(table, stream);
+        stream.firstStart().ifPresent(second -> firstStarts.remember(stream.arn(), second));
+        if (stream.isLatestOfOldVersion()) {
+            log.warn(
+                    "table {}: an earlier version of this package made the first start of this application and did not"
+                            + " remember when; a shard without a checkpoint begins at what is LATEST now",
+                    table);
+        }
+    }
+
+    /**
+     * The second of the first start for each of the streams, if that is to be at LATEST; with iterators there, made
+     * now, before anything slow.
+     */
+    private Map<String, Instant> firstStarts(Collection<String> arns) {
+        Map<String, Instant> seconds = new HashMap<>();
+        if (settings.startAtLatest()) {
+            arns.forEach(arn -> seconds.put(arn, firstStart(arn)));
+        }
+        return seconds;
+    }
+
+    private Instant firstStart(String arn) {
+        StreamShards listed = StartCall.of(
+                "dynamodb:DescribeStream", arn, () -> aws.streams().shards(arn).orElseThrow());
+        listed.open()
+                .forEach(shard ->
+                        firstStarts.keep(arn, shard, StartCall.of("dynamodb:GetShardIterator", arn, () -> aws.streams()
+                                .dynamoDBStreams()
+                                .getShardIterator(request -> request.streamArn(arn)
+                                        .shardId(shard.shardId())
+                                        .shardIteratorType(ShardIteratorType.LATEST))
+                                .shardIterator())));
+        return listed.second();
     }
 
     /** Makes the leases, and from then on keeps asking whether a table has a new stream. */
     void follow(Leases leases) {
         current.forEach((table, stream) -> {
-            leases.createMissing(streamConfig(stream));
+            StreamConfig config = streamConfig(stream);
+            leases.createAtLatest(config, firstStarts.openShards(stream.arn()));
+            leases.createMissing(config);
             log.info("reading table {}, stream {}", table, stream.arn());
         });
         Background.forEver("stream-watch", () -> check(leases));
@@ -103,9 +150,12 @@ final class SourceStreams implements MultiStreamTracker {
         if (!leases.isFinished(streamConfig(old))) {
             return false;
         }
-        state.replace(table, old, new StateTable.Stream(newArn, InitialPositionInStream.TRIM_HORIZON.name()));
+        state.replace(
+                table,
+                old,
+                new StateTable.Stream(newArn, InitialPositionInStream.TRIM_HORIZON.name(), Optional.empty()));
         StateTable.Stream next = state.stream(table).orElseThrow();
-        current.put(table, next);
+        use(table, next);
         leases.createMissing(streamConfig(next));
         leases.takeNow();
         complaints.remove(table);
@@ -113,10 +163,13 @@ final class SourceStreams implements MultiStreamTracker {
         return true;
     }
 
-    private void remember(String table, String arn) {
+    private void remember(String table, String arn, Optional<Instant> firstStart) {
         String position = settings.startAtLatest() ? "LATEST" : "TRIM_HORIZON";
-        state.putIfAbsent(table, new StateTable.Stream(arn, position));
-        current.put(table, state.stream(table).orElseThrow());
+        if (!state.putIfAbsent(table, new StateTable.Stream(arn, position, firstStart))) {
+            // Its first start was earlier, and what was written since is the application's.
+            firstStarts.dropIterators(arn);
+        }
+        use(table, state.stream(table).orElseThrow());
     }
 
     /** The streams that are read already may be gone by now. */
@@ -232,10 +285,15 @@ final class SourceStreams implements MultiStreamTracker {
         return streamArn.substring(streamArn.indexOf(":table/") + ":table/".length(), streamArn.indexOf("/stream/"));
     }
 
+    /**
+     * With a first start that is known, all shards are wanted: the leases of those at LATEST are made by us, and a shard
+     * that appears before they are is read from its beginning. What is older is dropped: {@link FirstStarts}.
+     */
     private static StreamConfig streamConfig(StateTable.Stream stream) {
+        InitialPositionInStream position =
+                stream.isLatestOfOldVersion() ? InitialPositionInStream.LATEST : InitialPositionInStream.TRIM_HORIZON;
         return new StreamConfig(
-                StreamNames.identifier(stream.arn()),
-                InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.valueOf(stream.position())));
+                StreamNames.identifier(stream.arn()), InitialPositionInStreamExtended.newInitialPosition(position));
     }
 
     @Override

@@ -1,6 +1,6 @@
 package recordprocessor;
 
-/** The daemon cannot start; the message is the one line that the user reads. */
+/** The daemon cannot start, or cannot go on; the message is the one line that the user reads. */
 final class StartException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 

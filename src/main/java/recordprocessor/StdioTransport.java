@@ -1,6 +1,5 @@
 package recordprocessor;
 
-import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsClientRecord;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -13,6 +12,7 @@ import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.slf4j.MDC;
+import software.amazon.awssdk.services.dynamodb.model.Record;
 import software.amazon.kinesis.multilang.messages.Message;
 
 /**
@@ -60,7 +60,7 @@ final class StdioTransport implements Transport {
             }
 
             @Override
-            public byte[] encode(DynamoDBStreamsClientRecord event) {
+            public byte[] encode(Record event) {
                 return wire.encode(event);
             }
         };

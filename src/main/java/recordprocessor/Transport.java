@@ -1,8 +1,8 @@
 package recordprocessor;
 
-import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsClientRecord;
 import java.io.IOException;
 import java.util.List;
+import software.amazon.awssdk.services.dynamodb.model.Record;
 import software.amazon.kinesis.multilang.messages.Message;
 
 /** How messages get to a shard's process and back. */
@@ -42,7 +42,7 @@ interface Transport {
         Transport start(String shardId) throws IOException;
 
         /** A record as it will go to every process that is sent it. */
-        byte[] encode(DynamoDBStreamsClientRecord event);
+        byte[] encode(Record event);
 
         /** The launcher's word on a process that it started. */
         default void onWorkerEnded(long worker, String reason) {}

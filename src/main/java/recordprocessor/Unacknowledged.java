@@ -12,10 +12,12 @@ import java.util.function.BooleanSupplier;
 final class Unacknowledged {
     private final Budget budget;
     private final long maximumBytes;
+    private final int maximumRecords;
     private final long messageBytes;
     private final Deque<Batch> sent = new ArrayDeque<>();
     private final Deque<Batch> unsent = new ArrayDeque<>();
     private long keptBytes;
+    private int keptRecords;
     private SequenceNumber acknowledged = SequenceNumber.NONE;
     /** Up to here every record was kept, or needs no handling. */
     private SequenceNumber readUpTo = SequenceNumber.NONE;
@@ -24,7 +26,7 @@ final class Unacknowledged {
     /** To the process that there is now. */
     private SequenceNumber lastSent = SequenceNumber.NONE;
 
-    private long firstSentSinceNanos;
+    private long handledSinceNanos;
     private boolean givenUp;
 
     /** What an acknowledgement did. */
@@ -38,11 +40,13 @@ final class Unacknowledged {
 
     /**
      * @param maximumBytes what is kept of this shard
+     * @param maximumRecords the same in records
      * @param messageBytes how much goes into one message
      */
-    Unacknowledged(Budget budget, long maximumBytes, long messageBytes) {
+    Unacknowledged(Budget budget, long maximumBytes, int maximumRecords, long messageBytes) {
         this.budget = budget;
         this.maximumBytes = maximumBytes;
+        this.maximumRecords = maximumRecords;
         this.messageBytes = messageBytes;
     }
 
@@ -51,7 +55,8 @@ final class Unacknowledged {
         budget.waits(this);
         try {
             synchronized (this) {
-                waitUntil(() -> givenUp || take(batch.byteCount()));
+                waitUntil(
+                        () -> givenUp || take(batch.byteCount(), batch.records().size()));
                 if (givenUp) {
                     return false;
                 }
@@ -81,13 +86,16 @@ final class Unacknowledged {
         }
     }
 
-    private boolean take(long bytes) {
-        if (keptBytes == 0) {
+    private boolean take(long bytes, int records) {
+        if (keptRecords == 0) {
             budget.take(bytes);
-        } else if (keptBytes + bytes > maximumBytes || !budget.tryTake(bytes)) {
+        } else if (keptBytes + bytes > maximumBytes
+                || keptRecords + records > maximumRecords
+                || !budget.tryTake(bytes)) {
             return false;
         }
         keptBytes += bytes;
+        keptRecords += records;
         return true;
     }
 
@@ -99,7 +107,7 @@ final class Unacknowledged {
         }
         Batch batch = unsent.remove();
         if (sent.isEmpty()) {
-            firstSentSinceNanos = System.nanoTime();
+            handledSinceNanos = System.nanoTime();
         }
         sent.add(batch);
         lastSent = batch.last();
@@ -132,6 +140,10 @@ final class Unacknowledged {
         while (!sent.isEmpty()) {
             Batch first = sent.remove();
             int count = first.countUpTo(number);
+            keptRecords -= count;
+            if (count > 0) {
+                handledSinceNanos = System.nanoTime();
+            }
             for (Batch.Kept each : first.records().subList(0, count)) {
                 keptBytes -= each.bytes().length;
                 acknowledged = each.number();
@@ -142,9 +154,13 @@ final class Unacknowledged {
                 return count > 0 && outcome == Outcome.NOTHING_NEW ? Outcome.PART_OF_A_BATCH : outcome;
             }
             outcome = Outcome.A_BATCH_OR_MORE;
-            firstSentSinceNanos = System.nanoTime();
         }
         return outcome;
+    }
+
+    /** The process gets on with the oldest record, though it has acknowledged nothing. */
+    synchronized void progress() {
+        handledSinceNanos = System.nanoTime();
     }
 
     /** The process is gone: its replacement has been sent nothing. */
@@ -171,6 +187,7 @@ final class Unacknowledged {
             unsent.clear();
             freedBytes = keptBytes;
             keptBytes = 0;
+            keptRecords = 0;
             notifyAll();
         }
         budget.free(freedBytes);
@@ -209,9 +226,19 @@ final class Unacknowledged {
         return lastSent.max(acknowledged);
     }
 
-    /** Since when the oldest batch that is out has been the oldest. */
-    synchronized Optional<Long> firstSentSinceNanos() {
-        return sent.isEmpty() ? Optional.empty() : Optional.of(firstSentSinceNanos);
+    /** The first record that the present process was sent and has not acknowledged; NONE if it has no record. */
+    synchronized SequenceNumber firstSent() {
+        return sent.isEmpty() ? SequenceNumber.NONE : sent.peek().first();
+    }
+
+    /** The first record that is not acknowledged, sent or not; NONE if nothing is kept. */
+    synchronized SequenceNumber first() {
+        return sent.isEmpty() && !unsent.isEmpty() ? unsent.peek().first() : firstSent();
+    }
+
+    /** Since when the oldest record that is out has been the oldest, or the process has last said that it gets on. */
+    synchronized Optional<Long> handledSinceNanos() {
+        return sent.isEmpty() ? Optional.empty() : Optional.of(handledSinceNanos);
     }
 
     /** KCL skips a batch whose processor throws, so an interrupt must not end the wait; it is passed on after it. */

@@ -1,14 +1,15 @@
 package recordprocessor;
 
 import java.util.concurrent.ExecutorService;
+import java.util.function.BiConsumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import software.amazon.kinesis.multilang.messages.CheckpointMessage;
 import software.amazon.kinesis.multilang.messages.Message;
 
 /**
- * What a worker of ours says by itself: acknowledgements, and requests for a checkpoint or the lease's terms. The thread
- * that reads what it says does not wait for any of them.
+ * What a worker of ours says by itself: acknowledgements, that it gets on or cannot, and requests for a checkpoint or the
+ * lease's terms. The thread that reads what it says does not wait for any of them.
  */
 final class WorkerRequests {
     private static final Logger log = LoggerFactory.getLogger(WorkerRequests.class);
@@ -22,20 +23,24 @@ final class WorkerRequests {
     private final SerialTasks checkpointTasks;
     private final SerialTasks leaseTasks = new SerialTasks(LEASE_THREADS);
     private final Runnable onBatchAcknowledged;
+    private final BiConsumer<Conversation, String> onFatal;
 
+    /** @param onFatal hears the reason */
     WorkerRequests(
             Checkpoints checkpoints,
             Unacknowledged unacknowledged,
             AcknowledgedCheckpoints acknowledgedCheckpoints,
             ShardLease lease,
             SerialTasks checkpointTasks,
-            Runnable onBatchAcknowledged) {
+            Runnable onBatchAcknowledged,
+            BiConsumer<Conversation, String> onFatal) {
         this.checkpoints = checkpoints;
         this.unacknowledged = unacknowledged;
         this.acknowledgedCheckpoints = acknowledgedCheckpoints;
         this.lease = lease;
         this.checkpointTasks = checkpointTasks;
         this.onBatchAcknowledged = onBatchAcknowledged;
+        this.onFatal = onFatal;
     }
 
     void onRequest(Conversation worker, Message request) {
@@ -45,6 +50,10 @@ final class WorkerRequests {
             checkpoint(worker, checkpoint.getSequenceNumber());
         } else if (request instanceof LeaseMessage) {
             lease(worker);
+        } else if (request instanceof ProgressMessage) {
+            unacknowledged.progress();
+        } else if (request instanceof FatalMessage fatal) {
+            onFatal.accept(worker, fatal.getReason());
         } else {
             log.warn("process {} sent a message that only the daemon may send; ignored", worker.pid());
         }

@@ -1,6 +1,5 @@
 package recordprocessor;
 
-import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsClientRecord;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -17,6 +16,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import software.amazon.awssdk.services.dynamodb.model.Record;
 
 /**
  * Where our workers connect. The daemon asks the launcher for a worker under a number; the worker that is started for it
@@ -73,8 +73,8 @@ final class WorkerSocket implements Transport.Factory {
     }
 
     @Override
-    public byte[] encode(DynamoDBStreamsClientRecord event) {
-        return MessagePackRecord.encode(event.getRecord());
+    public byte[] encode(Record event) {
+        return MessagePackRecord.encode(event);
     }
 
     @Override

@@ -1,6 +1,5 @@
 package recordprocessor;
 
-import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsClientRecord;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.BufferedReader;
@@ -53,9 +52,6 @@ public final class EncoderMain {
     private static byte[] line(JsonWire stock, List<Record> records) {
         return stock.line(
                 new RecordsHeader(UP_TO_DATE, null),
-                records.stream()
-                        .map(DynamoDBStreamsClientRecord::fromRecord)
-                        .map(stock::encode)
-                        .toList());
+                records.stream().map(stock::encode).toList());
     }
 }

@@ -3,6 +3,7 @@ package recordprocessor;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.Proxy;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.BooleanSupplier;
 import software.amazon.kinesis.leases.Lease;
@@ -27,7 +28,8 @@ final class Fakes {
     }
 
     static Leases leases(BooleanSupplier held, Runnable onDrop) {
-        LeaseRefresher refresher = only(LeaseRefresher.class, Map.of("createLeaseIfNotExists", () -> true));
+        LeaseRefresher refresher =
+                only(LeaseRefresher.class, Map.of("createLeaseIfNotExists", () -> true, "evictLease", () -> true));
         LeaseCoordinator coordinator = only(
                 LeaseCoordinator.class,
                 Map.of(
@@ -39,7 +41,7 @@ final class Fakes {
                                     return null;
                                 },
                         "getCurrentlyHeldLease", () -> held.getAsBoolean() ? lease() : null));
-        return new Leases("leases", 10_000, null, coordinator, null);
+        return new Leases("leases", 10_000, null, coordinator, null, arn -> Optional.empty());
     }
 
     private static Lease lease() {

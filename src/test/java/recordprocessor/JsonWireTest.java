@@ -3,6 +3,7 @@ package recordprocessor;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsClientRecord;
 import com.fasterxml.jackson.core.JsonProcessingException;
@@ -12,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import software.amazon.awssdk.services.dynamodb.model.Record;
 import software.amazon.kinesis.lifecycle.events.InitializationInput;
 import software.amazon.kinesis.multilang.messages.CheckpointMessage;
 import software.amazon.kinesis.multilang.messages.InitializeMessage;
@@ -35,14 +37,15 @@ class JsonWireTest {
 
     @Test
     void aProgramGetsTheBytesOfKclsOwnMessages() throws IOException {
-        List<DynamoDBStreamsClientRecord> events = new ArrayList<>();
+        List<Record> events = new ArrayList<>();
         for (WireExamples.Example example : WireExamples.of("wire-record")) {
-            events.add(DynamoDBStreamsClientRecord.fromRecord(WireExamples.event(example.said())));
+            events.add(WireExamples.event(example.said()));
         }
         List<byte[]> encoded = events.stream().map(stock::encode).toList();
         for (Long behind : new Long[] {null, 250L}) {
             ProcessRecordsMessage message = new ProcessRecordsMessage();
             message.setRecords(events.stream()
+                    .map(DynamoDBStreamsClientRecord::fromRecord)
                     .map(JsonFriendlyRecord::fromKinesisClientRecord)
                     .toList());
             message.setMillisBehindLatest(behind);
@@ -61,8 +64,12 @@ class JsonWireTest {
         assertEquals(
                 "{\"action\":\"initialize\",\"shardId\":\"shardId-1\",\"sequenceNumber\":\"TRIM_HORIZON\","
                         + "\"subSequenceNumber\":0,\"streamArn\":\"" + arn + "\",\"tableName\":\"orders\","
-                        + "\"workerId\":\"host-1\",\"deadlineNanos\":1234567890123,\"fencingToken\":7}\n",
-                text(ours.line(new InitializeWorkerMessage(SHARD, arn, "host-1", lease))));
+                        + "\"workerId\":\"host-1\",\"deadlineNanos\":1234567890123,\"fencingToken\":7,"
+                        + "\"oneByOneUpTo\":null,\"attempts\":0}\n",
+                text(ours.line(new InitializeWorkerMessage(SHARD, arn, "host-1", lease, Crashes.Suspicion.NONE))));
+        assertTrue(text(ours.line(new InitializeWorkerMessage(
+                        SHARD, arn, "host-1", lease, new Crashes.Suspicion(SequenceNumber.of("007"), 3))))
+                .endsWith(",\"oneByOneUpTo\":\"007\",\"attempts\":3}\n"));
         assertEquals(
                 "{\"action\":\"processRecords\",\"records\":[{},{}],\"millisBehindLatest\":null,"
                         + "\"deadlineNanos\":1234567890123,\"fencingToken\":7}\n",
@@ -78,6 +85,10 @@ class JsonWireTest {
     void onlyAWorkerOfOursAcknowledges() throws JsonProcessingException {
         String line = "{\"action\": \"acknowledge\", \"sequenceNumber\": \"101\"}";
         assertEquals("101", ((AcknowledgeMessage) ours.decode(line)).getSequenceNumber());
+        assertInstanceOf(ProgressMessage.class, ours.decode("{\"action\": \"progress\"}"));
+        String fatal = "{\"action\": \"fatal\", \"reason\": \"no such table\"}";
+        assertEquals("no such table", ((FatalMessage) ours.decode(fatal)).getReason());
+        assertThrows(JsonProcessingException.class, () -> stock.decode(fatal));
         assertInstanceOf(LeaseMessage.class, ours.decode("{\"action\": \"lease\"}"));
         assertInstanceOf(
                 CheckpointMessage.class, ours.decode("{\"action\": \"checkpoint\", \"sequenceNumber\": \"1\"}"));

@@ -68,7 +68,7 @@ class LeaseKeyTest {
         LeaseCoordinator coordinator = Fakes.only(LeaseCoordinator.class, Map.of("leaseRefresher", () -> refresher));
         StreamConfig stream = new StreamConfig(
                 STREAM, InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.LATEST));
-        new Leases("leases", 10_000, null, coordinator, null).createChildren(stream, List.of(CHILD));
+        new Leases("leases", 10_000, null, coordinator, null, null).createChildren(stream, List.of(CHILD));
         assertInstanceOf(MultiStreamLease.class, made.get(0));
         assertEquals(KEY, made.get(0).leaseKey());
         assertEquals("TRIM_HORIZON", made.get(0).checkpoint().sequenceNumber());

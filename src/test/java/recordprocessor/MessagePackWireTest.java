@@ -43,7 +43,7 @@ class MessagePackWireTest {
     @Test
     void whatTheDaemonSaysHasTheBytesOfTheExamples() throws IOException {
         List<WireExamples.Example> examples = WireExamples.of("wire-daemon");
-        assertEquals(9, examples.size());
+        assertEquals(10, examples.size());
         for (WireExamples.Example example : examples) {
             assertHex(example.bytes(), daemonFrame(example.said()), example.said());
         }
@@ -62,7 +62,13 @@ class MessagePackWireTest {
                                 .build(),
                         said.path("streamArn").asText(),
                         said.path("workerId").asText(),
-                        lease));
+                        lease,
+                        new Crashes.Suspicion(
+                                said.path("oneByOneUpTo").isNull()
+                                        ? null
+                                        : SequenceNumber.of(
+                                                said.path("oneByOneUpTo").asText()),
+                                said.path("attempts").asInt())));
             case "processRecords" -> {
                 List<byte[]> records = new ArrayList<>();
                 for (JsonNode each : said.path("records")) {
@@ -89,7 +95,7 @@ class MessagePackWireTest {
     @Test
     void theExamplesOfWhatAWorkerSaysAreUnderstood() throws IOException {
         List<WireExamples.Example> examples = WireExamples.of("wire-worker");
-        assertEquals(5, examples.size());
+        assertEquals(7, examples.size());
         for (WireExamples.Example example : examples) {
             JsonNode said = example.said();
             Message message = MessagePackWire.decode(content(example.bytes()));
@@ -109,6 +115,8 @@ class MessagePackWireTest {
                     assertEquals(
                             said.path("sequenceNumber").asText(), ((CheckpointMessage) message).getSequenceNumber());
                 case "lease" -> assertEquals(LeaseMessage.class, message.getClass());
+                case "progress" -> assertEquals(ProgressMessage.class, message.getClass());
+                case "fatal" -> assertEquals(said.path("reason").asText(), ((FatalMessage) message).getReason());
                 default -> throw new AssertionError(said.toString());
             }
         }

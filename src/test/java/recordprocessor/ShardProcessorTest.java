@@ -26,6 +26,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import software.amazon.awssdk.services.dynamodb.model.AttributeValue;
+import software.amazon.awssdk.services.dynamodb.model.GetRecordsResponse;
 import software.amazon.awssdk.services.dynamodb.model.OperationType;
 import software.amazon.awssdk.services.dynamodb.model.Record;
 import software.amazon.kinesis.checkpoint.ShardRecordProcessorCheckpointer;
@@ -64,6 +65,7 @@ class ShardProcessorTest {
     private final AtomicInteger starts = new AtomicInteger();
     private final List<List<ExtendedSequenceNumber>> endedWith = new CopyOnWriteArrayList<>();
     private final AtomicInteger encoded = new AtomicInteger();
+    private Host host;
     private final ShardRecordProcessorCheckpointer checkpointer = checkpointer();
 
     /** A process that answers each message as its script says. */
@@ -191,9 +193,9 @@ class ShardProcessorTest {
 
         /** Ten bytes for each record. */
         @Override
-        public byte[] encode(DynamoDBStreamsClientRecord event) {
+        public byte[] encode(Record event) {
             encoded.incrementAndGet();
-            return "%10s".formatted(event.sequenceNumber()).getBytes(StandardCharsets.US_ASCII);
+            return "%10s".formatted(event.dynamodb().sequenceNumber()).getBytes(StandardCharsets.US_ASCII);
         }
     }
 
@@ -256,8 +258,9 @@ class ShardProcessorTest {
     private ShardProcessor processor(boolean stock, String settings, List<BiConsumer<Child, Message>> scripts) {
         Settings parsed = Settings.parse(
                 "{\"workerId\": \"w\", \"stockProgram\": " + stock + ", \"settings\": " + settings + "}");
+        host = new Host(parsed, new Children(scripts));
         ShardProcessor processor = new ShardProcessor(
-                new Host(parsed, new Children(scripts)),
+                host,
                 StreamNames.identifier(STREAM),
                 Fakes.leases(held::get, dropped::incrementAndGet),
                 new NullMetricsFactory(),
@@ -270,13 +273,16 @@ class ShardProcessorTest {
     }
 
     private DynamoDBStreamsProcessRecordsInput batch(int from, int to) {
-        List<DynamoDBStreamsClientRecord> records = IntStream.rangeClosed(from, to)
-                .mapToObj(n -> DynamoDBStreamsClientRecord.fromRecord(Record.builder()
+        List<Record> events = IntStream.rangeClosed(from, to)
+                .mapToObj(n -> Record.builder()
                         .eventName(OperationType.INSERT)
                         .dynamodb(stream -> stream.sequenceNumber(Integer.toString(n))
                                 .keys(Map.of("pk", AttributeValue.fromS("a"))))
-                        .build()))
+                        .build())
                 .toList();
+        List<DynamoDBStreamsClientRecord> records = new RecordsPage(
+                        GetRecordsResponse.builder().records(events).build(), new ShardName("", SHARD), host)
+                .records().stream().map(DynamoDBStreamsClientRecord.class::cast).toList();
         return DynamoDBStreamsProcessRecordsInput.builder()
                 .records(new ArrayList<>(records))
                 .checkpointer(checkpointer)
@@ -579,6 +585,184 @@ class ShardProcessorTest {
     }
 
     @Test
+    void aWorkerThatSaysThatItGetsOnHasItsTimeAnew() {
+        ShardProcessor processor =
+                worker("{\"timeoutInSeconds\": 1}", List.of(ShardProcessorTest::silent, ShardProcessorTest::good));
+        processor.processRecords(batch(1, 2));
+        Child child = childWith(0, "1", "2");
+        long began = System.nanoTime();
+        Fakes.await("twice the time", () -> {
+            child.listener.onMessage(new ProgressMessage());
+            processor.watch();
+            return System.nanoTime() - began > 2_000_000_000L;
+        });
+        assertFalse(child.dead.get());
+        Fakes.await("its end, once it is quiet", () -> {
+            processor.watch();
+            return child.dead.get();
+        });
+        childWith(1, "1", "2");
+    }
+
+    @Test
+    void aWorkerThatAcknowledgesRecordByRecordHasTheTimeForEach() {
+        ShardProcessor processor = worker("{\"timeoutInSeconds\": 1}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 4));
+        Child child = childWith(0, "1", "2", "3", "4");
+        for (String number : List.of("1", "2", "3")) {
+            long began = System.nanoTime();
+            Fakes.await("half the time", () -> {
+                processor.watch();
+                return System.nanoTime() - began > 500_000_000L;
+            });
+            assertFalse(child.dead.get());
+            child.acknowledge(number);
+        }
+        Fakes.await("its end", () -> {
+            processor.watch();
+            return child.dead.get();
+        });
+    }
+
+    @Test
+    void kclWaitsWhileAShardKeepsTooManyRecords() {
+        ShardProcessor processor =
+                worker("{\"maximumUnacknowledgedRecordsPerShard\": 4}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 2));
+        processor.processRecords(batch(3, 4));
+        Thread kcl = inThread(() -> processor.processRecords(batch(5, 6)));
+        Child child = childWith(0, "1", "2", "3", "4");
+        awaitBlocked(kcl);
+        child.acknowledge("1");
+        awaitBlocked(kcl);
+        assertEquals(List.of("1", "2", "3", "4"), child.records());
+        child.acknowledge("2");
+        awaitEnd(kcl);
+        childWith(0, "1", "2", "3", "4", "5", "6");
+    }
+
+    private static String told(Child child) {
+        InitializeWorkerMessage initialize = (InitializeWorkerMessage) child.seen.get(0);
+        return initialize.getOneByOneUpTo() + " " + initialize.getAttempts();
+    }
+
+    @Test
+    void whatTheDeathsBeforeItSayEachWorkerIsTold() {
+        ShardProcessor processor = worker(only(60_000, "2", "4", "6"), List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 7));
+        childWith(0, "2", "4", "6").die("it ended with signal 11");
+        childWith(1, "2", "4", "6").acknowledge("2");
+        child(1).listener.onMessage(new AcknowledgeMessage("9"));
+        childWith(2, "4", "6").die("it ended with signal 11");
+        childWith(3, "4", "6").die("it ended with signal 11");
+        childWith(4, "4", "6").acknowledge("4");
+        child(4).die("it ended with signal 11");
+        childWith(5, "6").acknowledge("6");
+        child(5).die("it ended with exit code 1");
+        processor.processRecords(batch(8, 8));
+        child(6);
+        assertEquals(
+                List.of("null 0", "null 0", "6 0", "6 1", "6 2", "6 1", "null 0"),
+                children.stream().map(ShardProcessorTest::told).toList());
+    }
+
+    @Test
+    void aProcessThatEndsBeforeItIsSetUpSaysNothingOfTheRecords() {
+        ShardProcessor processor = worker(
+                "{}",
+                List.of(
+                        (child, message) -> child.die("it ended with exit code 1"),
+                        (child, message) -> child.die("it ended with exit code 1"),
+                        ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 2));
+        assertEquals("null 0", told(childWith(2, "1", "2")));
+    }
+
+    private static void fatal(Child child, String reason) {
+        child.listener.onMessage(new FatalMessage(reason));
+    }
+
+    @Test
+    void aFatalErrorStopsTheShardAndStoresWhatIsAcknowledged() {
+        ShardProcessor processor = worker("{}", List.of(ShardProcessorTest::silent));
+        processor.processRecords(batch(1, 3));
+        Child child = childWith(0, "1", "2", "3");
+        child.acknowledge("2");
+        assertTrue(processor.stopped().isEmpty());
+        fatal(child, "no such table\u001b[31m\n" + "x".repeat(300));
+        Fakes.await("its end and the checkpoint", () -> child.dead.get() && checkpoints.equals(at("2")));
+        String reason = processor.stopped().orElseThrow().reason();
+        assertTrue(reason.startsWith("no such table?[31m?x") && reason.length() == 201, reason);
+        processor.processRecords(batch(4, 5));
+        Thread kcl = inThread(() -> assertThrows(IllegalStateException.class, () -> endShard(processor)));
+        awaitBlocked(kcl);
+        processor.watch();
+        assertEquals(1, starts.get(), "nobody replaces it");
+        assertEquals(List.of("1", "2", "3"), child.records());
+        processor.drain();
+        awaitEnd(kcl);
+        assertEquals(at("2"), checkpoints);
+        assertTrue(processor.stopped().isPresent());
+    }
+
+    @Test
+    void aFatalErrorBeforeTheFirstRecordStopsTheShardToo() {
+        ShardProcessor processor = worker("{\"maximumUnacknowledgedRecordsPerShard\": 1}", List.of((child, message) -> {
+            if (message instanceof InitializeMessage) {
+                fatal(child, "no password");
+            }
+        }));
+        Fakes.await(
+                "the stop",
+                () -> processor.stopped().isPresent() && child(0).dead.get());
+        processor.processRecords(batch(1, 2));
+        Thread kcl = inThread(() -> processor.processRecords(batch(3, 3)));
+        awaitBlocked(kcl);
+        assertEquals(1, starts.get());
+        held.set(false);
+        processor.watch();
+        awaitEnd(kcl);
+        assertTrue(processor.stopped().isEmpty(), "it goes with the lease");
+        processor.leaseLost(LeaseLostInput.builder().build());
+        assertTrue(checkpoints.isEmpty());
+    }
+
+    @Test
+    void aFatalErrorAtTheEndOfTheShardKeepsItFromEnding() {
+        ShardProcessor processor = worker("{\"checkpointIntervalMillis\": 0}", List.of((child, message) -> {
+            if (message instanceof ShardEndedMessage) {
+                fatal(child, "cannot be closed");
+                child.die("it ended with exit code 1");
+            } else {
+                good(child, message);
+            }
+        }));
+        processor.processRecords(batch(1, 2));
+        Fakes.await("its checkpoint", () -> checkpoints.equals(at("2")));
+        Thread kcl = inThread(() -> assertThrows(IllegalStateException.class, () -> endShard(processor)));
+        Fakes.await("the stop", () -> processor.stopped().isPresent());
+        awaitBlocked(kcl);
+        processor.drain();
+        awaitEnd(kcl);
+        assertEquals(at("2"), checkpoints);
+    }
+
+    @Test
+    void aFatalErrorAfterTheLeaseWasLostStopsNothing() {
+        ShardProcessor processor = worker("{}", List.of((child, message) -> {
+            if (message instanceof LeaseLostMessage) {
+                fatal(child, "too late");
+            }
+            answerRequests(child, message);
+        }));
+        processor.processRecords(batch(1, 2));
+        Child child = childWith(0, "1", "2");
+        processor.leaseLost(LeaseLostInput.builder().build());
+        assertTrue(child.dead.get());
+        assertTrue(processor.stopped().isEmpty());
+    }
+
+    @Test
     void drainingMakesALastCheckpointOfWhatIsAcknowledgedAndNothingMore() {
         ShardProcessor processor = worker("{}", List.of((child, message) -> {
             if (message instanceof ShutdownRequestedMessage) {
@@ -649,6 +833,30 @@ class ShardProcessorTest {
         processor.leaseLost(LeaseLostInput.builder().build());
         assertTrue(checkpoints.isEmpty());
         assertEquals(1, children.size());
+    }
+
+    @Test
+    void aWorkerThatDoesNotPutDownALostShardIsToldAtOnceAndKilledAfterFiveSeconds() {
+        ShardProcessor processor = worker("{}", List.of((child, message) -> {
+            if (message instanceof InitializeMessage) {
+                child.answer(InitializeMessage.ACTION);
+            }
+        }));
+        processor.processRecords(batch(1, 2));
+        Child child = childWith(0, "1", "2");
+        held.set(false);
+        long lostNanos = System.nanoTime();
+        processor.watch();
+        Fakes.await("it is told", () -> child.saw(LeaseLostMessage.class));
+        assertTrue(System.nanoTime() - lostNanos < 3_000_000_000L);
+        assertFalse(child.dead.get());
+        Fakes.await("its end", () -> {
+            processor.watch();
+            return child.dead.get();
+        });
+        long endedNanos = System.nanoTime() - lostNanos;
+        assertTrue(endedNanos > 4_900_000_000L && endedNanos < 10_000_000_000L, endedNanos + " ns");
+        assertEquals(1, starts.get());
     }
 
     @Test

@@ -17,7 +17,7 @@ class UnacknowledgedTest {
     private final Budget budget = new Budget(100);
 
     private Unacknowledged shard() {
-        return new Unacknowledged(budget, 60, 40);
+        return new Unacknowledged(budget, 60, 1000, 40);
     }
 
     private static Batch batch(int from, int to) {
@@ -128,7 +128,7 @@ class UnacknowledgedTest {
         long seed = new Random().nextLong();
         Random random = new Random(seed);
         Budget wide = new Budget(Long.MAX_VALUE);
-        Unacknowledged shard = new Unacknowledged(wide, Long.MAX_VALUE, 35);
+        Unacknowledged shard = new Unacknowledged(wide, Long.MAX_VALUE, Integer.MAX_VALUE, 35);
         int added = 0;
         int sent = 0;
         int acknowledged = 0;
