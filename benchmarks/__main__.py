@@ -7,12 +7,33 @@ import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from importlib import import_module
+from types import ModuleType
 from typing import Final
 
 from benchmarks.frame import ROUNDS, Case, run
+from benchmarks.page import record
 
-BENCHMARKS: Final = ("decode", "filter")
-"""Modules of this package. Each says what it measures in its docstring's first line, and has `cases()`."""
+_ALL: Final = "all"
+BENCHMARKS: Final = (
+    "decode",
+    "failover",
+    "filter",
+    "handover",
+    "idle-cost",
+    "inflight",
+    "latency",
+    "memory",
+    "parallel",
+    "restart",
+    "rollover",
+    "simulator",
+    "startup",
+    "throughput",
+)
+"""Modules of this package. Each says what it measures in its docstring's first line, and has `cases()`.
+
+One whose rounds are long says with `ROUNDS` how many there are unless told otherwise.
+"""
 
 
 def main() -> None:
@@ -21,17 +42,31 @@ def main() -> None:
     if arguments.name is None:
         print("\n".join(f"{name:12} {_what(name)}" for name in BENCHMARKS))
         return
-    if arguments.name not in BENCHMARKS:
+    if arguments.name not in (*BENCHMARKS, _ALL):
         sys.exit(f"bench: {_unknown(arguments.name)}")
-    cases: Callable[[], Iterable[Case]] = import_module(f"benchmarks.{arguments.name}").cases
-    run(arguments.name, (case for case in cases() if arguments.case in case.name), arguments.rounds)
+    for name in BENCHMARKS if arguments.name == _ALL else (arguments.name,):
+        _run(name, arguments)
+
+
+def _run(name: str, arguments: argparse.Namespace) -> None:
+    module = _module(name)
+    cases: Callable[[], Iterable[Case]] = module.cases
+    rounds = arguments.rounds or getattr(module, "ROUNDS", ROUNDS)
+    for result in run(name, (case for case in cases() if arguments.case in case.name), rounds):
+        if arguments.record or arguments.name == _ALL:
+            record([result], rounds)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures ours against stock.")
-    parser.add_argument("name", nargs="?", help="which; without it, lists what there is")
-    parser.add_argument("--rounds", type=_rounds, default=ROUNDS, metavar="N", help=f"default {ROUNDS}")
+    parser.add_argument("name", nargs="?", help=f"which, or {_ALL}; without it, lists what there is")
+    parser.add_argument(
+        "--rounds", type=_rounds, metavar="N", help=f"default {ROUNDS}, 5 or 1 if they are long"
+    )
     parser.add_argument("--case", default="", metavar="TEXT", help="only cases with this in their name")
+    parser.add_argument(
+        "--record", action="store_true", help=f"write the results into docs/benchmarks.md, as {_ALL} does"
+    )
     return parser.parse_args()
 
 
@@ -41,8 +76,12 @@ def _rounds(text: str) -> int:
     return int(text)
 
 
+def _module(name: str) -> ModuleType:
+    return import_module(f"benchmarks.{name.replace('-', '_')}")
+
+
 def _what(name: str) -> str:
-    return (import_module(f"benchmarks.{name}").__doc__ or "").partition("\n")[0]
+    return (_module(name).__doc__ or "").partition("\n")[0]
 
 
 def _unknown(name: str) -> str:

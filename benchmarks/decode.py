@@ -25,12 +25,13 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from benchmarks import encoder, orders
 from benchmarks.frame import Case, per_cpu_second
+from benchmarks.java import ROOT
 from record_processor.record import Record, RecordSource
 from record_processor.worker.channel import DaemonGoneError, FrameChannel
 from record_processor.worker.conversation import Conversation
 from record_processor.worker.messages import FRAMES, ProcessRecords
 
-BUILD: Final = encoder.ROOT / "target" / "benchmarks"
+BUILD: Final = ROOT / "target" / "benchmarks"
 """Where what was encoded is kept."""
 
 BATCHES: Final = 5
@@ -125,7 +126,7 @@ def deserialized(attributes: Sequence[str], change: dict[str, Any]) -> list[dict
 def encoded(size: str) -> tuple[Path, Path]:
     """Return the files with a size's batches: of frames, and of lines. What was encoded once is kept."""
     batches = orders.batches(size, BATCHES)
-    folder = BUILD / hashlib.sha256(f"{encoder.version()} {json.dumps(batches)}".encode()).hexdigest()
+    folder = BUILD / hashlib.sha256(f"{encoder.PROGRAM.version()} {json.dumps(batches)}".encode()).hexdigest()
     frames, lines = folder / f"{size}.frames", folder / f"{size}.lines"
     if not lines.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -5,33 +5,17 @@ Its program is EncoderMain among Java's tests. Tests of the Python part use it, 
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple
 
-import amazon_kclpy
+from benchmarks.java import ROOT, JavaProgram
 
-from record_processor import jars
-from record_processor.testing.java import find_java
-
-ROOT: Final = Path(__file__).resolve().parent.parent
-BUILD: Final = ROOT / "target" / "encoder"
-"""Where its classes are."""
-
-_SOURCES: Final = tuple(
-    ROOT / "src/test/java/recordprocessor" / name for name in ("EncoderMain.java", "WireExamples.java")
-)
-_JARS: Final = tuple(
-    str(jar)
-    for folder in (jars.FOLDER, Path(amazon_kclpy.__file__).with_name("jars"))
-    for jar in sorted(folder.glob("*.jar"))
+PROGRAM: Final = JavaProgram(
+    [ROOT / "src/test/java/recordprocessor" / name for name in ("EncoderMain.java", "WireExamples.java")]
 )
 _LENGTH_BYTES: Final = 4
 
@@ -50,12 +34,7 @@ class Encoder:
 
     def __enter__(self) -> Encoder:
         """Start it. Raises StartError without a Java, CalledProcessError if that is none that compiles."""
-        java = find_java()
-        self._process = subprocess.Popen(
-            [java, "-cp", os.pathsep.join([str(_compiled(java)), *_JARS]), "recordprocessor.EncoderMain"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self._process = subprocess.Popen(PROGRAM.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self
 
     def __exit__(
@@ -79,27 +58,3 @@ class Encoder:
         if not line:
             raise RuntimeError("the encoder ended")
         return Encoded(length + frame, line)
-
-
-def version() -> str:
-    """Return a digest of the encoders: what they wrote can be kept for as long as it is the same."""
-    sources = [*_SOURCES, jars.LOCK, jars.BUILT]
-    return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
-
-
-def _compiled(java: str) -> Path:
-    """Return the folder of the program's classes, compiled unless they are there already."""
-    classes = BUILD / version()
-    if not classes.exists():
-        BUILD.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=BUILD, ignore_cleanup_errors=True) as new:
-            _compile(java, new)
-            with suppress(OSError):  # another process was faster
-                Path(new).rename(classes)
-    return classes
-
-
-def _compile(java: str, to: str) -> None:
-    """Compile by the compiler inside of `java`, which a javac on PATH need not belong to."""
-    compiler = [java, "--module", "jdk.compiler/com.sun.tools.javac.Main"]
-    subprocess.run([*compiler, "-d", to, "-cp", os.pathsep.join(_JARS), *map(str, _SOURCES)], check=True)

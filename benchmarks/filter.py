@@ -72,7 +72,7 @@ def _order(number: int) -> dict[str, Any]:
     }
 
 
-def _microseconds(folder: Path, endpoint: str, properties: dict[str, str]) -> float:
+def _microseconds(folder: Path, endpoint: str, properties: dict[str, Any]) -> float:
     """Run an application until it has seen the last record; return the CPU time of its worker."""
     folder.mkdir()
     with Application(folder, endpoint, applicationName=f"filter-{folder.name}", **properties) as app:

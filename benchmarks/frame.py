@@ -11,7 +11,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Final
@@ -50,11 +50,13 @@ class Result:
         return json.dumps({name: _rounded(value) for name, value in fields.items()})
 
 
-def run(bench: str, cases: Iterable[Case], rounds: int = ROUNDS) -> None:
-    """Print a line for each case as soon as it is measured; progress goes to standard error."""
+def run(bench: str, cases: Iterable[Case], rounds: int = ROUNDS) -> Iterator[Result]:
+    """Print a line for each case as soon as it is measured, and yield it; progress goes to standard error."""
     for case in cases:
         print(f"bench: {bench} {case.name}", file=sys.stderr, flush=True)
-        print(measure(bench, case, rounds).line(), flush=True)
+        result = measure(bench, case, rounds)
+        print(result.line(), flush=True)
+        yield result
 
 
 def measure(bench: str, case: Case, rounds: int = ROUNDS) -> Result:

@@ -1,0 +1,1 @@
+"""Stock: the adapter with the multilang library's own record processors, and an amazon_kclpy program."""
