@@ -17,15 +17,13 @@ from typing import Any, Final
 
 from benchmarks.frame import Case
 from benchmarks.paid import LAST, REPORT
+from benchmarks.sources import insert
 from record_processor.testing import DynamoDBLocal, create_stream_table, wait_until
 from tests.local.application import Application
 
 RECORDS: Final = 50_000
 WANTED: Final = 20
 """One of so many."""
-
-_CALL: Final = 25
-"""BatchWriteItem takes no more."""
 
 CRITERIA: Final = json.dumps(
     {"Filters": [{"Pattern": json.dumps({"dynamodb": {"NewImage": {"status": {"S": ["paid"]}}}})}]}
@@ -54,10 +52,7 @@ def cases() -> Iterator[Case]:
 def _write(client: Any, table: str) -> None:
     """Insert the orders; the last one is wanted, and alone in its call."""
     print(f"bench: writing {RECORDS} records", file=sys.stderr, flush=True)
-    numbers = range(RECORDS - 1)
-    for start in numbers[::_CALL]:
-        requests = [{"PutRequest": {"Item": _order(number)}} for number in numbers[start : start + _CALL]]
-        client.batch_write_item(RequestItems={table: requests})
+    insert(client, table, [_order(number) for number in range(RECORDS - 1)])
     client.put_item(TableName=table, Item={**_order(0), "pk": {"S": LAST}, "orderId": {"S": LAST}})
 
 

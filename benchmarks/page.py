@@ -30,7 +30,7 @@ def record(results: Sequence[Result], rounds: int, page: Path = PAGE) -> None:
         raise ValueError(f"{page} has no table of results")
     rows = {_key(row): row for row in re.findall(r"^\| `.*$", text[begin:end], flags=re.MULTILINE)}
     rows |= {(result.bench, result.case): _row(result, rounds) for result in results}
-    table = "\n".join([_BEGIN, "", f"{_machine()}:", "", _HEAD, *(rows[key] for key in sorted(rows)), "", ""])
+    table = "\n".join([_BEGIN, "", f"{machine()}:", "", _HEAD, *(rows[key] for key in sorted(rows)), "", ""])
     page.write_text(text[:begin] + table + text[end:], "utf-8")
 
 
@@ -49,7 +49,8 @@ def _short(number: float) -> str:
     return f"{number:.3g}" if abs(number) < 1000 else f"{number:,.0f}"
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Describe this machine, on one line."""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     version = subprocess.run([find_java(), "-version"], capture_output=True, text=True, check=True).stderr
     (java,) = re.findall(r'version "([^"]+)"', version)

@@ -18,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from benchmarks.frame import Case
+from benchmarks.sources import insert
 from record_processor.testing import DynamoDBLocal, StreamSimulator, create_stream_table
 from record_processor.testing.aws import local_client
 
@@ -27,7 +28,8 @@ _LOCAL_RECORDS: Final = 20_000
 _RECORD_BYTES: Final = 1024
 _ENVELOPE_BYTES: Final = 26  # keys, and what an item has besides its payload
 _WRITERS: Final = 4
-_BATCH: Final = 25  # BatchWriteItem takes no more
+_BATCH: Final = 500
+"""A writer writes so many at a time."""
 _AUTHORIZATION: Final = (
     "AWS4-HMAC-SHA256 Credential=a/20200101/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
 )
@@ -111,13 +113,7 @@ def _dynamodb_local() -> Iterator[Source]:
 
 def _write(client: Any, start: int) -> None:
     items = [_item(n) for n in range(start, start + _BATCH)]
-    requests: Any = {
-        "orders": [
-            {"PutRequest": {"Item": {name: {"S": value} for name, value in item.items()}}} for item in items
-        ]
-    }
-    while requests:
-        requests = client.batch_write_item(RequestItems=requests)["UnprocessedItems"]
+    insert(client, "orders", [{name: {"S": value} for name, value in item.items()} for item in items])
 
 
 def _item(n: int) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -17,6 +17,8 @@ from record_processor.testing import DynamoDBLocal, SimulatedStream, StreamSimul
 
 REGION: Final = "us-east-1"
 WRITES_PER_SECOND: Final = 5
+_CALL: Final = 25
+"""BatchWriteItem takes no more."""
 
 Write = Callable[[], None]
 """Writes one change."""
@@ -81,6 +83,14 @@ def simulated_writer(stream: SimulatedStream) -> Write:
         stream.put({"pk": item["pk"]}, item)
 
     return write
+
+
+def insert(client: Any, table: str, items: Sequence[dict[str, Any]]) -> None:
+    """Write items in DynamoDB JSON to a table, one after the other."""
+    for start in range(0, len(items), _CALL):
+        requests: Any = {table: [{"PutRequest": {"Item": item}} for item in items[start : start + _CALL]]}
+        while requests:
+            requests = client.batch_write_item(RequestItems=requests)["UnprocessedItems"]
 
 
 @contextmanager

@@ -27,6 +27,8 @@ STOCK: Final = JavaProgram(
 PROGRAM: Final = f"{sys.executable} -m benchmarks.stock.program"
 COUNTING: Final = "count"
 """Instead of a program: a processor in Java that decodes nothing."""
+CACHE: Final = "XDG_CACHE_HOME"
+"""The variable for the folder that the archive of Java's classes is kept in."""
 STEP_SECONDS: Final = 300.0
 """As long as stock may take for a step."""
 

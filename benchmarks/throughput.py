@@ -14,7 +14,7 @@ from typing import Any, Final
 from benchmarks.events import read_events
 from benchmarks.frame import Case
 from benchmarks.processes import cpu_seconds_by_kind
-from benchmarks.sources import folders, local_tables, simulated_stream
+from benchmarks.sources import folders, insert, local_tables, simulated_stream
 from benchmarks.system import COUNTING, STEP_SECONDS, Ours, Source, Stock, handled, wait_for_shards
 from record_processor.testing import wait_until
 from record_processor.testing.aws import local_client
@@ -136,13 +136,8 @@ def _local(system: System) -> Callable[[], float]:
 
 def _fill(source: Source) -> None:
     client = local_client("dynamodb", source.endpoint, source.region)
-    for start in range(0, _LOCAL_RECORDS, 25):
-        requests = [
-            {
-                "PutRequest": {
-                    "Item": {"pk": {"S": f"{n:08}"}, "status": {"S": "open"}, "total": {"N": f"{n}"}}
-                }
-            }
-            for n in range(start, start + 25)
-        ]
-        client.batch_write_item(RequestItems={source.table: requests})
+    items = [
+        {"pk": {"S": f"{n:08}"}, "status": {"S": "open"}, "total": {"N": f"{n}"}}
+        for n in range(_LOCAL_RECORDS)
+    ]
+    insert(client, source.table, items)

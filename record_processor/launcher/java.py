@@ -12,6 +12,7 @@ from typing import Final
 
 from record_processor import jars
 from record_processor.errors import StartError
+from record_processor.launcher.class_archive import OPTIONS
 from record_processor.launcher.probe import probe
 from record_processor.launcher.signals import Signals
 
@@ -41,9 +42,8 @@ _FLAGS: Final = (
 )
 
 
+_FIRST_HEAP_MEGABYTES: Final = 32
 _HEAP_MEGABYTES: Final = 1024
-_OPTIONS: Final = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS")
-"""The variables in which a user can give flags."""
 
 
 def find_java(signals: Signals, environ: Mapping[str, str] = os.environ) -> str:
@@ -67,12 +67,15 @@ def daemon_command(java: str, environ: Mapping[str, str] = os.environ) -> list[s
 
 
 def _heap(environ: Mapping[str, str]) -> list[str]:
-    """Return what limits the heap, unless the user does: a quarter of the memory, 1 GB at the most."""
-    given = " ".join(environ.get(name, "") for name in _OPTIONS)
-    if re.search(r"-Xmx|MaxHeapSize|MaxRAM", given):
+    """Return what limits the heap, unless the user does: a quarter of the memory, 1 GB at the most.
+
+    It begins small, because a collector uses all that it has before it looks for what is spare.
+    """
+    given = " ".join(environ.get(name, "") for name in OPTIONS)
+    if re.search(r"-Xm[xs]|HeapSize|RAM", given):
         return []
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return [f"-Xmx{min(_HEAP_MEGABYTES, memory // 4 // 2**20)}m"]
+    return [f"-Xms{_FIRST_HEAP_MEGABYTES}m", f"-Xmx{min(_HEAP_MEGABYTES, memory // 4 // 2**20)}m"]
 
 
 def _locate(environ: Mapping[str, str]) -> str:

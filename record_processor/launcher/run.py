@@ -11,6 +11,7 @@ from pathlib import Path
 from record_processor import settings as properties
 from record_processor.errors import ExitCode
 from record_processor.launcher import versions
+from record_processor.launcher.class_archive import ClassArchive
 from record_processor.launcher.commands import daemon_environment
 from record_processor.launcher.daemon import Daemon
 from record_processor.launcher.identity import hold_worker_id
@@ -50,8 +51,9 @@ def run(file: Path, log: Log, signals: Signals) -> ExitCode:
             "stockProgram": settings["executableName"] is not None,
             "logLevel": log.level.name.lower(),
         }
+        archive = stack.enter_context(ClassArchive(command, log))
         supervisor = Supervisor(
-            start=partial(_start, command, first_line, log, program.workers),
+            start=partial(_start, archive, first_line, log, program.workers),
             grace_seconds=_grace_seconds(settings),
             signals=signals,
             log=log,
@@ -60,13 +62,18 @@ def run(file: Path, log: Log, signals: Signals) -> ExitCode:
         return supervisor.run()
 
 
-def _start(command: list[str], first_line: Mapping[str, object], log: Log, workers: Workers | None) -> Daemon:
+def _start(
+    archive: ClassArchive, first_line: Mapping[str, object], log: Log, workers: Workers | None
+) -> Daemon:
+    command, environment = archive.command(), daemon_environment()
     if workers is None:
-        return Daemon(command, first_line, daemon_environment(), log)
-    token = secrets.token_hex(32)
-    first_line = {**first_line, "socket": workers.socket, "token": token}
-    daemon = Daemon(command, first_line, daemon_environment(), log, partial(workers.ask, token))
-    workers.serve(token, daemon.tell_ended)
+        daemon = Daemon(command, first_line, environment, log)
+    else:
+        token = secrets.token_hex(32)
+        first_line = {**first_line, "socket": workers.socket, "token": token}
+        daemon = Daemon(command, first_line, environment, log, partial(workers.ask, token))
+        workers.serve(token, daemon.tell_ended)
+    archive.watch(daemon)
     return daemon
 
 

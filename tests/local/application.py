@@ -137,9 +137,17 @@ class Application(RunningApplication):
 
     def drain(self, number: signal.Signals = signal.SIGTERM, *, group: bool = False) -> int:
         """Ask for a drain, mark it, and return the exit code."""
+        wait_until(lambda: self.has_ended or self.hears_signals(), START_SECONDS, "a launcher")
         code = super().drain(number, group=group)
         self.history.mark("drain")
         return code
+
+    def hears_signals(self) -> bool:
+        """Whether the command has taken signals over: before it starts anything, it has.
+
+        Until then it is an interpreter that has not heard of us, and SIGTERM ends it.
+        """
+        return bool(_children(self.pid))
 
     @contextmanager
     def disruption(self, kind: str) -> Iterator[None]:

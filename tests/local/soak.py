@@ -351,8 +351,10 @@ class Soak:
             self._pass(TAKEOVER_SECONDS)
 
     def _hand_over(self, fault: Fault) -> None:
+        app = self.hosts[fault.host]
+        self.tick_until(lambda: not app.has_ended and app.hears_signals(), PATIENCE_SECONDS, "a launcher")
         self._is_draining.add(fault.host)
-        self.hosts[fault.host].send(signal.SIGTERM)
+        app.send(signal.SIGTERM)
         self.tick_until(lambda: fault.host not in self._is_draining, 60, "the end of a drain")
 
     def _handler(self, fault: Fault) -> None:
