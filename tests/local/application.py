@@ -216,7 +216,10 @@ def _jvms(launcher: int) -> list[int]:
 
 
 def _is_worker(pid: int) -> bool:
-    return _name(pid) != NURSERY and b"record_processor.worker" in _command_line(pid)
+    name, command = _name(pid), _command_line(pid)
+    was_forked = name.startswith("rp-") and name != NURSERY
+    was_spawned = b"record_processor.worker\0" in command and b"--check" not in command
+    return was_forked or was_spawned
 
 
 def _name(pid: int) -> str:

@@ -3,6 +3,7 @@ package recordprocessor;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 import org.slf4j.Logger;
@@ -12,6 +13,8 @@ import org.slf4j.LoggerFactory;
 final class Background {
     private static final Logger log = LoggerFactory.getLogger(Background.class);
     private static final long AFTER_ERROR_MILLIS = 1_000;
+    /** Threads that were needed at once, as at a start with many shards, take memory for as long. */
+    private static final long IDLE_SECONDS = 5;
 
     private static final ExecutorService LATER = threads("later");
 
@@ -25,11 +28,17 @@ final class Background {
 
     /** As many as are needed at once, so that none waits for another's DynamoDB. */
     static ExecutorService threads(String name) {
-        return Executors.newCachedThreadPool(task -> {
+        return endingSoon(Executors.newCachedThreadPool(task -> {
             Thread thread = new Thread(task, name);
             thread.setDaemon(true);
             return thread;
-        });
+        }));
+    }
+
+    /** Lets the threads of a pool that are idle end after some seconds; the JDK's pools and KCL's keep them for a minute. */
+    static ExecutorService endingSoon(ExecutorService pool) {
+        ((ThreadPoolExecutor) pool).setKeepAliveTime(IDLE_SECONDS, TimeUnit.SECONDS);
+        return pool;
     }
 
     /** Not in Java's common pool, where the adapter's calls block. */

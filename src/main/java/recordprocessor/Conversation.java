@@ -8,6 +8,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import software.amazon.kinesis.multilang.messages.InitializeMessage;
 import software.amazon.kinesis.multilang.messages.LeaseLostMessage;
 import software.amazon.kinesis.multilang.messages.Message;
 import software.amazon.kinesis.multilang.messages.ProcessRecordsMessage;
@@ -37,6 +38,10 @@ final class Conversation implements Transport.Listener {
 
     private volatile boolean killed;
     private boolean closing;
+    /** Held while the first message is said, which nothing may come before. */
+    private final Object greeting = new Object();
+
+    private boolean greeted;
 
     /** Whoever has the process. */
     interface Listener {
@@ -62,7 +67,17 @@ final class Conversation implements Transport.Listener {
         return conversation;
     }
 
-    /** Says the message and waits for the status. */
+    /** Says the first message and waits for the status. */
+    void initialize(Message message) throws ChildFailure {
+        ask(InitializeMessage.ACTION, () -> {
+            synchronized (greeting) {
+                transport.send(message);
+                greeted = true;
+            }
+        });
+    }
+
+    /** Says another message and waits for the status. */
     void ask(String action, Message message) throws ChildFailure {
         ask(action, () -> transport.send(message));
     }
@@ -132,9 +147,16 @@ final class Conversation implements Transport.Listener {
         }
     }
 
-    /** Whether it can be told something. */
-    synchronized boolean isUsable() {
-        return !end.isDone() && !closing;
+    /** Whether it can be told something: not before its first message, nor after its last. */
+    boolean isUsable() {
+        synchronized (greeting) {
+            if (!greeted) {
+                return false;
+            }
+        }
+        synchronized (this) {
+            return !end.isDone() && !closing;
+        }
     }
 
     /** Whether a status is waited for. */

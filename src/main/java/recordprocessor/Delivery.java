@@ -128,7 +128,7 @@ final class Delivery implements Conversation.Listener {
     }
 
     private void converse(Conversation current) throws ChildFailure {
-        current.ask(InitializeMessage.ACTION, initializeMessage());
+        current.initialize(initializeMessage());
         Batch batch = next(current);
         while (batch != null) {
             give(current, batch);

@@ -4,6 +4,7 @@ import com.amazonaws.services.dynamodbv2.streamsadapter.StreamsSchedulerFactory;
 import com.amazonaws.services.dynamodbv2.streamsadapter.polling.DynamoDBStreamsPollingConfig;
 import java.util.HashSet;
 import java.util.Optional;
+import java.util.concurrent.ExecutorService;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.slf4j.MarkerFactory;
@@ -12,6 +13,7 @@ import software.amazon.kinesis.common.ConfigsBuilder;
 import software.amazon.kinesis.coordinator.CoordinatorConfig;
 import software.amazon.kinesis.coordinator.CoordinatorConfig.ClientVersionConfig;
 import software.amazon.kinesis.coordinator.Scheduler;
+import software.amazon.kinesis.coordinator.SchedulerCoordinatorFactory;
 import software.amazon.kinesis.coordinator.WorkerStateChangeListener;
 import software.amazon.kinesis.leases.LeaseManagementConfig;
 import software.amazon.kinesis.lifecycle.LifecycleConfig;
@@ -105,6 +107,7 @@ final class Kcl {
                 .clientVersionConfig(ClientVersionConfig.CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X)
                 .skipShardSyncAtWorkerInitializationIfLeasesExist(true)
                 .shardConsumerDispatchPollIntervalMillis(DISPATCH_POLL_MILLIS)
+                .coordinatorFactory(new FewThreads())
                 .workerStateChangeListener(new Listener(settings, drain));
         config.coordinatorStateTableConfig().tableName(settings.stateTable());
         settings.ifLong("parentShardPollIntervalMillis", config::parentShardPollIntervalMillis);
@@ -159,6 +162,14 @@ final class Kcl {
         polling.idleTimeBetweenReadsInMillis(FETCH_PAUSE_MILLIS);
         polling.recordsFetcherFactory().maxPendingProcessRecordsInput(ReadAhead.PAGES - 2);
         return configs.retrievalConfig().retrievalSpecificConfig(polling);
+    }
+
+    /** For tasks of shards, of which there are many at the start. */
+    private static final class FewThreads extends SchedulerCoordinatorFactory {
+        @Override
+        public ExecutorService createExecutorService() {
+            return Background.endingSoon(super.createExecutorService());
+        }
     }
 
     /** Says that the daemon runs, and does not let a scheduler that cannot initialize end as if all were well. */

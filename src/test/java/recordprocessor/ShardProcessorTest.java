@@ -21,6 +21,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -59,6 +60,7 @@ class ShardProcessorTest {
     private final List<ExtendedSequenceNumber> checkpoints = new CopyOnWriteArrayList<>();
     private final List<RuntimeException> checkpointFailures = new CopyOnWriteArrayList<>();
     private final AtomicBoolean held = new AtomicBoolean(true);
+    private final AtomicReference<Runnable> whenAskedForTheLease = new AtomicReference<>(() -> {});
     private final AtomicInteger dropped = new AtomicInteger();
     private final AtomicBoolean throttled = new AtomicBoolean();
     private final AtomicBoolean startAllowed = new AtomicBoolean(true);
@@ -262,7 +264,7 @@ class ShardProcessorTest {
         ShardProcessor processor = new ShardProcessor(
                 host,
                 StreamNames.identifier(STREAM),
-                Fakes.leases(held::get, dropped::incrementAndGet),
+                Fakes.leases(this::isHeld, dropped::incrementAndGet),
                 new NullMetricsFactory(),
                 ended -> {});
         processor.initialize(InitializationInput.builder()
@@ -270,6 +272,11 @@ class ShardProcessorTest {
                 .extendedSequenceNumber(ExtendedSequenceNumber.TRIM_HORIZON)
                 .build());
         return processor;
+    }
+
+    private boolean isHeld() {
+        whenAskedForTheLease.get().run();
+        return held.get();
     }
 
     private DynamoDBStreamsProcessRecordsInput batch(int from, int to) {
@@ -816,6 +823,27 @@ class ShardProcessorTest {
         startAllowed.set(true);
         Fakes.await("its end", () -> child(0).dead.get());
         assertTrue(child(0).seen.isEmpty());
+    }
+
+    @Test
+    void nothingIsSaidToAWorkerBeforeItsFirstMessage() {
+        startAllowed.set(false);
+        ShardProcessor processor = worker("{}", List.of(ShardProcessorTest::silent));
+        AtomicBoolean drained = new AtomicBoolean();
+        Thread test = Thread.currentThread();
+        whenAskedForTheLease.set(() -> {
+            if (Thread.currentThread() != test) {
+                Fakes.await("the drain", drained::get); // the worker is there, and about to be greeted
+            }
+        });
+        startAllowed.set(true);
+        child(0);
+        Fakes.await("its end", () -> {
+            processor.drain();
+            return child(0).dead.get();
+        });
+        drained.set(true);
+        assertTrue(child(0).seen.isEmpty(), () -> child(0).seen.toString());
     }
 
     @Test
