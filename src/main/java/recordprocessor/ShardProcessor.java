@@ -193,7 +193,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
         try (MDC.MDCCloseable ignored = mdc()) {
             closed = true;
             lease.lose();
-            if (!lease.isDraining()) {
+            if (started && !lease.isDraining()) {
                 log.info("the lease went to another host");
             }
             delivery.lastRequest(LeaseLostMessage.ACTION, new LeaseLostMessage());
@@ -234,7 +234,9 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
     }
 
     private void end() {
-        host.readAhead().forget(name());
+        if (started) {
+            host.readAhead().forget(name());
+        }
         filteredRecords.log();
         unacknowledged.clear();
         onEnd.accept(this);

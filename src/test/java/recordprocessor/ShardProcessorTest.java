@@ -23,6 +23,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -261,17 +262,22 @@ class ShardProcessorTest {
         Settings parsed = Settings.parse(
                 "{\"workerId\": \"w\", \"stockProgram\": " + stock + ", \"settings\": " + settings + "}");
         host = new Host(parsed, new Children(scripts));
-        ShardProcessor processor = new ShardProcessor(
-                host,
-                StreamNames.identifier(STREAM),
-                Fakes.leases(this::isHeld, dropped::incrementAndGet),
-                new NullMetricsFactory(),
-                ended -> {});
+        ShardProcessor processor = processor(ended -> {});
         processor.initialize(InitializationInput.builder()
                 .shardId(SHARD)
                 .extendedSequenceNumber(ExtendedSequenceNumber.TRIM_HORIZON)
                 .build());
         return processor;
+    }
+
+    /** One that is not initialized. */
+    private ShardProcessor processor(Consumer<ShardProcessor> onEnd) {
+        return new ShardProcessor(
+                host,
+                StreamNames.identifier(STREAM),
+                Fakes.leases(this::isHeld, dropped::incrementAndGet),
+                new NullMetricsFactory(),
+                onEnd);
     }
 
     private boolean isHeld() {
@@ -823,6 +829,15 @@ class ShardProcessorTest {
         startAllowed.set(true);
         Fakes.await("its end", () -> child(0).dead.get());
         assertTrue(child(0).seen.isEmpty());
+    }
+
+    @Test
+    void aShardThatWaitsForItsParentsMayBeLost() {
+        host = new Host(Settings.parse("{\"workerId\": \"w\", \"settings\": {}}"), new Children(List.of()));
+        List<ShardProcessor> ended = new ArrayList<>();
+        ShardProcessor processor = processor(ended::add);
+        processor.leaseLost(LeaseLostInput.builder().build());
+        assertEquals(List.of(processor), ended);
     }
 
     @Test
