@@ -57,6 +57,12 @@ FLAT_SECONDS: Final = 90.0
 SHARD_BEGINS: Final = "shard begins"
 """The mark of a worker that has set up."""
 COULD_NOT_START: Final = 3
+NEVER_SAID: Final = (
+    "NullPointerException",
+    "Could not checkpoint at extended sequence number",
+    "first message is not initialize",
+)
+"""By a mistake of ours, whatever goes wrong around it."""
 PROPERTIES: Final[dict[str, object]] = {
     "sourceTable": "orders",
     "processor": "handlers:Soaked",
@@ -286,6 +292,9 @@ class Soak:
         for number, app in enumerate(self.hosts):
             if (code := app.drain()) != 0:
                 self.fail(f"host {number} drained with exit code {code}")
+            for said in NEVER_SAID:
+                if lines := app.lines(said):
+                    self.fail(f"host {number} said {len(lines)} times: {lines[0]['message']}")
         report = check_history(with_ends(self.history.entries()), self.written.per_key)
         try:
             report.assert_clean()

@@ -72,6 +72,10 @@ final class AcknowledgedCheckpoints {
             if (isAnythingNew() && !heldBack.getAsBoolean()) {
                 failure = checkpoints.tryOnce(number);
             }
+            if (checkpoints.isAtShardEnd()) {
+                // Meanwhile the shard has ended, which says more.
+                failure = null;
+            }
         } finally {
             synchronized (this) {
                 running = false;
@@ -112,6 +116,6 @@ final class AcknowledgedCheckpoints {
     }
 
     private boolean isAnythingNew() {
-        return unacknowledged.acknowledged().isAfter(checkpoints.last());
+        return unacknowledged.acknowledged().isAfter(checkpoints.last()) && !checkpoints.isAtShardEnd();
     }
 }
