@@ -160,6 +160,20 @@ class MessagePackWireTest {
     }
 
     @Test
+    void whatCouldNotBeEncodedLeavesNothingBehindForTheNext() {
+        AttributeValue good = AttributeValue.fromM(Map.of("a", AttributeValue.fromNs(List.of("1", "2"))));
+        byte[] expected = MessagePackRecord.encode(good);
+        AttributeValue bad = AttributeValue.fromL(List.of(
+                AttributeValue.fromS("x".repeat(10_000)),
+                AttributeValue.fromS("y"),
+                AttributeValue.fromSs(List.of("z", "\ud83d"))));
+        for (int i = 0; i < 3; i++) {
+            assertThrows(IllegalArgumentException.class, () -> MessagePackRecord.encode(bad));
+            assertArrayEquals(expected, MessagePackRecord.encode(good));
+        }
+    }
+
+    @Test
     void numbersThatAreNotWrittenAsLongsKeepTheirText() throws IOException {
         for (String text : List.of("-0", "007", "+5", "1E2", "1.0", "-9223372036854775809", "-", "")) {
             assertEquals(AttributeValue.fromN(text), decoded(AttributeValue.fromN(text)));
