@@ -22,10 +22,10 @@ def cases() -> Iterator[Case]:
     """Yield the median and the 99th percentile; each system runs once, and is watched in each round."""
     with local_tables() as tables, folders() as where:
         (ours, our_write), (stock, write) = tables(), tables()
-        our_folder, application = where.new("latency")
-        folder, _ = where.new("latency")
+        our_folder, our_application = where.new("latency")
+        folder, application = where.new("latency")
         with (
-            Ours(our_folder, ours, application) as us,
+            Ours(our_folder, ours, our_application) as us,
             Stock(folder, stock, application) as them,
             writing(our_write),
             writing(write),
