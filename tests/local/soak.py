@@ -135,7 +135,7 @@ class Soak:
             self.hosts.append(app)
         self.history = self.hosts[0].history
         self._reader = self.history.follow()
-        self._local_table = _lease_table(endpoint, self.hosts[0].name)
+        self._leases = _lease_table(endpoint, self.hosts[0].name)
         self._checkpoints: dict[str, str] = {}
         self._is_draining: set[int] = set()
         self._is_killed: set[int] = set()
@@ -202,7 +202,7 @@ class Soak:
                 )
 
     def _mark_checkpoints(self) -> None:
-        for shard, checkpoint in self._local_table().items():
+        for shard, (_, checkpoint) in self._leases().items():
             if self._checkpoints.get(shard) != checkpoint:
                 self._checkpoints[shard] = checkpoint
                 self.history.mark(CHECKPOINT, shard_id=shard, sequence_number=checkpoint)
@@ -258,10 +258,12 @@ class Soak:
         self.tick_until(
             lambda: self.written.oldest() >= self.written.parts - 5, PATIENCE_SECONDS, "the handling of all"
         )
-        self._settle()
-        setups, repeats = self.setups, self.repeats
-        until = time.monotonic() + QUIET_SECONDS
-        self.tick_until(lambda: time.monotonic() >= until, QUIET_SECONDS + 1)
+        while True:
+            self._settle()
+            leases, setups, repeats = set(self._leases()), self.setups, self.repeats
+            self._pass(QUIET_SECONDS)
+            if set(self._leases()) == leases:
+                break  # otherwise an ended shard's lease was deleted, and hosts may share out the others anew
         self._is_writing = False
         self.tick_until(self.all_handled, PATIENCE_SECONDS, "the handling of the last change")
         if self.repeats != repeats:
@@ -303,12 +305,19 @@ class Soak:
         return report
 
     def _settle(self) -> None:
-        """Wait until every open shard is being read, and none has moved for a while."""
+        """Wait until every open shard is being read, none has moved for a while, and none has to.
+
+        A host whose share of the leases is too small takes another's (those of ended shards count, as in KCL's
+        DynamoDBLeaseTaker), and if that one is renewed meanwhile, tries again after 2 * failoverTimeMillis.
+        """
 
         def settled() -> bool:
+            if time.monotonic() - self._last_setup <= SETTLED_SECONDS:
+                return False
             workers = [len(app.worker_pids()) for app in self.hosts]
-            calm = time.monotonic() - self._last_setup > SETTLED_SECONDS
-            return calm and all(workers) and sum(workers) == len(self._stream.open_shards)
+            shares = Counter(owner for owner, _ in self._leases().values())
+            even = len(shares) == len(self.hosts) and max(shares.values()) - min(shares.values()) <= 1
+            return even and all(workers) and sum(workers) == len(self._stream.open_shards)
 
         self.tick_until(settled, PATIENCE_SECONDS, "a worker for each shard, none of them new")
 
@@ -412,18 +421,21 @@ def with_ends(entries: Sequence[Handled | Mark]) -> Iterator[Handled | Mark]:
             yield entry
 
 
-def _lease_table(endpoint: str, name: str) -> Callable[[], dict[str, str]]:
-    """Return what reads the shards' checkpoints past the simulator's faults."""
+def _lease_table(endpoint: str, name: str) -> Callable[[], dict[str, tuple[str, str]]]:
+    """Return what reads each lease's owner (empty if nobody) and checkpoint past the simulator's faults."""
     from record_processor.testing.aws import local_client
 
     client = local_client("dynamodb", endpoint, "us-east-1", 5)
 
-    def read() -> dict[str, str]:
+    def read() -> dict[str, tuple[str, str]]:
         try:
             rows = client.scan(TableName=name, ConsistentRead=True)["Items"]
         except client.exceptions.ResourceNotFoundException:
             return {}
-        return {row["shardId"]["S"]: row["checkpoint"]["S"] for row in rows}
+        return {
+            row["shardId"]["S"]: (row.get("leaseOwner", {"S": ""})["S"], row["checkpoint"]["S"])
+            for row in rows
+        }
 
     return read
 
