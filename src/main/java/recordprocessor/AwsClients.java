@@ -49,6 +49,7 @@ final class AwsClients {
                 region,
                 new ShardReads(
                         dynamoDBStreams,
+                        new RecordReader(dynamoDBStreams, host.firstStarts(), host.filter(), host.transports()),
                         host.trimmedData(),
                         host.firstStarts(),
                         Polling.of(host.settings()),
@@ -121,6 +122,7 @@ final class AwsClients {
                 .credentialsProvider(credentials)
                 .applyMutation(builder -> endpoint.ifPresent(builder::endpointOverride))
                 .overrideConfiguration(config -> config.addExecutionInterceptor(new LocalArns())
+                        .addExecutionInterceptor(new TakenRecords.Interceptor())
                         .addExecutionInterceptor(deniedCalls)
                         .retryStrategy(retries(10, Duration.ofSeconds(5))))
                 .httpClientBuilder(ApacheHttpClient.builder().maxConnections(MAX_STREAM_CONNECTIONS))

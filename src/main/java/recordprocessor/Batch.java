@@ -8,19 +8,19 @@ record Batch(List<Kept> records, Long millisBehindLatest) {
     /** One record as it goes over the wire. */
     static final class Kept {
         private final SequenceNumber number;
-        private final byte[] bytes;
+        private final Slice encoded;
 
-        Kept(SequenceNumber number, byte[] bytes) {
+        Kept(SequenceNumber number, Slice encoded) {
             this.number = number;
-            this.bytes = bytes;
+            this.encoded = encoded;
         }
 
         SequenceNumber number() {
             return number;
         }
 
-        byte[] bytes() {
-            return bytes;
+        Slice encoded() {
+            return encoded;
         }
     }
 
@@ -33,11 +33,11 @@ record Batch(List<Kept> records, Long millisBehindLatest) {
     }
 
     long byteCount() {
-        return records.stream().mapToLong(each -> each.bytes().length).sum();
+        return records.stream().mapToLong(each -> each.encoded().length()).sum();
     }
 
-    List<byte[]> bytes() {
-        return records.stream().map(Kept::bytes).toList();
+    List<Slice> encoded() {
+        return records.stream().map(Kept::encoded).toList();
     }
 
     /** How many of the records are up to this number. */
@@ -60,13 +60,13 @@ record Batch(List<Kept> records, Long millisBehindLatest) {
         List<Kept> part = new ArrayList<>();
         long partBytes = 0;
         for (Kept each : records) {
-            if (!part.isEmpty() && partBytes + each.bytes().length > maximumBytes) {
+            if (!part.isEmpty() && partBytes + each.encoded().length() > maximumBytes) {
                 parts.add(new Batch(List.copyOf(part), millisBehindLatest));
                 part.clear();
                 partBytes = 0;
             }
             part.add(each);
-            partBytes += each.bytes().length;
+            partBytes += each.encoded().length();
         }
         parts.add(new Batch(List.copyOf(part), millisBehindLatest));
         return parts;

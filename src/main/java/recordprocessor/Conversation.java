@@ -84,13 +84,13 @@ final class Conversation implements Transport.Listener {
 
     /** For a program, which answers for a batch as for any other request. */
     void askRecords(RecordsHeader header, Batch batch) throws ChildFailure {
-        ask(ProcessRecordsMessage.ACTION, () -> transport.sendRecords(header, batch.bytes()));
+        ask(ProcessRecordsMessage.ACTION, () -> transport.sendRecords(header, batch.encoded()));
     }
 
     /** For a worker of ours, which acknowledges records when it likes. */
     void sendRecords(RecordsHeader header, Batch batch) throws ChildFailure {
         checkUsable();
-        send(() -> transport.sendRecords(header, batch.bytes()));
+        send(() -> transport.sendRecords(header, batch.encoded()));
     }
 
     /** An answer; if the process is gone there is nobody to hear it. */

@@ -8,7 +8,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.LongSupplier;
-import software.amazon.awssdk.services.dynamodb.model.Record;
 import software.amazon.awssdk.services.dynamodb.model.Shard;
 
 /**
@@ -49,9 +48,8 @@ final class FirstStarts {
      * Whether a record was created before the first start. DynamoDB gives the time in whole seconds, rounded down;
      * DynamoDB Local in whole minutes: what may be of the first start's minute is not older.
      */
-    boolean isOlder(Record event, String streamArn) {
+    boolean isOlder(Instant created, String streamArn) {
         Instant first = seconds.get(streamArn);
-        Instant created = event.dynamodb().approximateCreationDateTime();
         return first != null
                 && created != null
                 && created.isBefore(first)

@@ -37,14 +37,15 @@ final class JsonWire {
     }
 
     /** KCL's ProcessRecordsMessage, its records being JSON already. */
-    byte[] line(RecordsHeader header, List<byte[]> records) {
+    byte[] line(RecordsHeader header, List<Slice> records) {
         ByteArrayOutputStream line = new ByteArrayOutputStream();
         line.writeBytes(ascii("{\"action\":\"processRecords\",\"records\":["));
         for (int i = 0; i < records.size(); i++) {
             if (i > 0) {
                 line.write(',');
             }
-            line.writeBytes(records.get(i));
+            Slice record = records.get(i);
+            line.write(record.array(), record.offset(), record.length());
         }
         line.writeBytes(ascii("],\"millisBehindLatest\":" + header.millisBehindLatest()));
         if (header.lease() != null) {

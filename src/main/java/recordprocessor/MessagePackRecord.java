@@ -1,161 +1,132 @@
 package recordprocessor;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
-import java.time.Instant;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.List;
 import java.util.Map;
-import org.msgpack.core.MessageBufferPacker;
-import org.msgpack.core.MessagePack;
-import org.msgpack.core.MessagePacker;
-import software.amazon.awssdk.core.SdkBytes;
+import recordprocessor.RecordParts.Section;
+import recordprocessor.RecordParts.Text;
 import software.amazon.awssdk.services.dynamodb.model.AttributeValue;
-import software.amazon.awssdk.services.dynamodb.model.Identity;
 import software.amazon.awssdk.services.dynamodb.model.Record;
 import software.amazon.awssdk.services.dynamodb.model.StreamRecord;
 
-/** A stream's record and DynamoDB's values in MessagePack, as docs/protocol.md has them. */
+/** The SDK's record and DynamoDB's values in MessagePack, as docs/protocol.md has them. */
 final class MessagePackRecord {
-    private static final int RECORD_FIELDS = 6;
-    private static final int DETAIL_FIELDS = 8;
-    private static final byte NUMBER = 1;
-    private static final byte STRING_SET = 2;
-    private static final byte NUMBER_SET = 3;
-    private static final byte BINARY_SET = 4;
-    private static final byte FRACTION = 5;
     /** DynamoDB allows 32 levels; this only keeps a value that cannot be from ending the thread. */
-    private static final int MAX_DEPTH = 100;
+    static final int MAX_DEPTH = 100;
 
+    static final byte STRING_SET = 2;
+    static final byte NUMBER_SET = 3;
+    static final byte BINARY_SET = 4;
+    private static final byte NUMBER = 1;
+    private static final byte FRACTION = 5;
     private static final int MAX_LONG_CHARS = 20;
 
-    /** Each thread's own: a packer begins with 8 KB, and a record takes three, one inside the other. */
-    private static final ThreadLocal<Deque<MessageBufferPacker>> SPARE = ThreadLocal.withInitial(ArrayDeque::new);
-
-    /** Writes something. */
-    interface Content {
-        void pack(MessagePacker packer) throws IOException;
-    }
+    private static final ThreadLocal<RecordParts> PARTS = ThreadLocal.withInitial(RecordParts::new);
 
     private MessagePackRecord() {}
 
     static byte[] encode(Record event) {
-        return bytes(packer -> record(packer, event));
+        StreamRecord stream = event.dynamodb();
+        RecordParts parts = PARTS.get();
+        parts.clear();
+        parts.set(Text.SEQUENCE_NUMBER, stream.sequenceNumber());
+        parts.set(Text.EVENT_NAME, event.eventNameAsString());
+        parts.set(Text.EVENT_ID, event.eventID());
+        parts.set(Text.STREAM_VIEW_TYPE, stream.streamViewTypeAsString());
+        parts.set(Text.EVENT_VERSION, event.eventVersion());
+        parts.set(Text.EVENT_SOURCE, event.eventSource());
+        parts.set(Text.AWS_REGION, event.awsRegion());
+        parts.created(stream.approximateCreationDateTime());
+        parts.sizeBytes(stream.sizeBytes());
+        if (event.userIdentity() != null) {
+            parts.hasIdentity();
+            parts.set(Text.IDENTITY_TYPE, event.userIdentity().type());
+            parts.set(Text.PRINCIPAL_ID, event.userIdentity().principalId());
+        }
+        section(parts, Section.KEYS, stream.hasKeys(), stream.keys());
+        section(parts, Section.NEW_IMAGE, stream.hasNewImage(), stream.newImage());
+        section(parts, Section.OLD_IMAGE, stream.hasOldImage(), stream.oldImage());
+        return parts.encode().toByteArray();
+    }
+
+    private static void section(
+            RecordParts parts, Section section, boolean present, Map<String, AttributeValue> attributes) {
+        if (present) {
+            int start = parts.attributes().size();
+            map(parts.attributes(), attributes, 0);
+            parts.set(section, start);
+        }
     }
 
     static byte[] encode(AttributeValue attribute) {
-        return bytes(packer -> value(packer, attribute, 0));
+        MessagePackBuffer buffer = new MessagePackBuffer();
+        value(buffer, attribute, 0);
+        return buffer.toByteArray();
     }
 
-    private static void record(MessagePacker packer, Record event) throws IOException {
-        StreamRecord stream = event.dynamodb();
-        packer.packArrayHeader(RECORD_FIELDS);
-        string(packer, stream.sequenceNumber());
-        string(packer, event.eventNameAsString());
-        if (stream.hasKeys()) {
-            map(packer, stream.keys(), 0);
-        } else {
-            packer.packNil();
+    private static void value(MessagePackBuffer buffer, AttributeValue attribute, int depth) {
+        checkDepth(depth);
+        switch (attribute.type()) {
+            case S -> buffer.string(attribute.s());
+            case N -> number(buffer, attribute.n());
+            case B -> buffer.binary(attribute.b().asByteArrayUnsafe());
+            case BOOL -> buffer.bool(attribute.bool());
+            case NUL -> buffer.nil();
+            case L -> {
+                buffer.arrayHeader(attribute.l().size());
+                attribute.l().forEach(element -> value(buffer, element, depth + 1));
+            }
+            case M -> map(buffer, attribute.m(), depth);
+            case SS -> {
+                int start = buffer.size();
+                attribute.ss().forEach(buffer::string);
+                set(buffer, start, attribute.ss(), STRING_SET);
+            }
+            case NS -> {
+                int start = buffer.size();
+                attribute.ns().forEach(element -> number(buffer, element));
+                set(buffer, start, attribute.ns(), NUMBER_SET);
+            }
+            case BS -> {
+                int start = buffer.size();
+                attribute.bs().forEach(element -> buffer.binary(element.asByteArrayUnsafe()));
+                set(buffer, start, attribute.bs(), BINARY_SET);
+            }
+            default -> throw unknownType();
         }
-        image(packer, stream.hasNewImage(), stream.newImage());
-        image(packer, stream.hasOldImage(), stream.oldImage());
-        binary(packer, bytes(inner -> details(inner, event, stream)));
     }
 
-    /** What few handlers look at. */
-    private static void details(MessagePacker packer, Record event, StreamRecord stream) throws IOException {
-        packer.packArrayHeader(DETAIL_FIELDS);
-        string(packer, event.eventID());
-        Instant created = stream.approximateCreationDateTime();
-        integer(packer, created == null ? null : created.toEpochMilli());
-        integer(packer, stream.sizeBytes());
-        string(packer, stream.streamViewTypeAsString());
-        identity(packer, event.userIdentity());
-        string(packer, event.eventVersion());
-        string(packer, event.eventSource());
-        string(packer, event.awsRegion());
+    private static void map(MessagePackBuffer buffer, Map<String, AttributeValue> attributes, int depth) {
+        buffer.mapHeader(attributes.size());
+        attributes.forEach((name, attribute) -> {
+            buffer.string(name);
+            value(buffer, attribute, depth + 1);
+        });
     }
 
-    /** A buffer of its own, so that nobody has to read an image to get past it. */
-    private static void image(MessagePacker packer, boolean present, Map<String, AttributeValue> attributes)
-            throws IOException {
-        if (!present) {
-            packer.packNil();
-            return;
-        }
-        binary(packer, bytes(inner -> map(inner, attributes, 0)));
+    private static void set(MessagePackBuffer buffer, int start, List<?> elements, byte type) {
+        buffer.asArray(start, elements.size());
+        buffer.asExtension(start, type);
     }
 
-    private static void identity(MessagePacker packer, Identity identity) throws IOException {
-        if (identity == null) {
-            packer.packNil();
-            return;
-        }
-        packer.packArrayHeader(2);
-        string(packer, identity.type());
-        string(packer, identity.principalId());
-    }
-
-    private static void value(MessagePacker packer, AttributeValue attribute, int depth) throws IOException {
+    static void checkDepth(int depth) {
         if (depth > MAX_DEPTH) {
             throw new IllegalArgumentException("a value has more than " + MAX_DEPTH + " levels");
         }
-        switch (attribute.type()) {
-            case S -> string(packer, attribute.s());
-            case N -> number(packer, attribute.n());
-            case B -> binary(packer, attribute.b().asByteArrayUnsafe());
-            case BOOL -> packer.packBoolean(attribute.bool());
-            case NUL -> packer.packNil();
-            case L -> {
-                packer.packArrayHeader(attribute.l().size());
-                for (AttributeValue element : attribute.l()) {
-                    value(packer, element, depth + 1);
-                }
-            }
-            case M -> map(packer, attribute.m(), depth);
-            case SS -> set(packer, STRING_SET, attribute.ss(), MessagePackRecord::string);
-            case NS -> set(packer, NUMBER_SET, attribute.ns(), MessagePackRecord::number);
-            case BS -> set(packer, BINARY_SET, attribute.bs(), MessagePackRecord::binary);
-            default -> throw new IllegalArgumentException("a value of a type that is not known here");
-        }
     }
 
-    private static void map(MessagePacker packer, Map<String, AttributeValue> attributes, int depth)
-            throws IOException {
-        packer.packMapHeader(attributes.size());
-        for (Map.Entry<String, AttributeValue> attribute : attributes.entrySet()) {
-            string(packer, attribute.getKey());
-            value(packer, attribute.getValue(), depth + 1);
-        }
+    static IllegalArgumentException unknownType() {
+        return new IllegalArgumentException("a value of a type that is not known here");
     }
 
-    private interface Element<T> {
-        void pack(MessagePacker packer, T element) throws IOException;
-    }
-
-    private static <T> void set(MessagePacker packer, byte type, List<T> elements, Element<T> element)
-            throws IOException {
-        byte[] content = bytes(inner -> {
-            inner.packArrayHeader(elements.size());
-            for (T each : elements) {
-                element.pack(inner, each);
-            }
-        });
-        packer.packExtensionTypeHeader(type, content.length);
-        packer.writePayload(content);
-    }
-
-    private static void number(MessagePacker packer, String text) throws IOException {
+    static void number(MessagePackBuffer buffer, String text) {
         Long whole = whole(text);
         if (whole != null) {
-            packer.packLong(whole);
+            buffer.integer(whole);
             return;
         }
-        byte[] content = utf8(text);
-        packer.packExtensionTypeHeader(isPlainFraction(text) ? FRACTION : NUMBER, content.length);
-        packer.writePayload(content);
+        int start = buffer.size();
+        buffer.text(text);
+        buffer.asExtension(start, isPlainFraction(text) ? FRACTION : NUMBER);
     }
 
     /** What needs no second look: digits behind a point, the last of which counts. */
@@ -178,64 +149,6 @@ final class MessagePackRecord {
             return Long.toString(value).equals(text) ? value : null;
         } catch (NumberFormatException e) {
             return null;
-        }
-    }
-
-    private static void integer(MessagePacker packer, Long value) throws IOException {
-        if (value == null) {
-            packer.packNil();
-        } else {
-            packer.packLong(value);
-        }
-    }
-
-    static void string(MessagePacker packer, String text) throws IOException {
-        if (text == null) {
-            packer.packNil();
-            return;
-        }
-        byte[] content = utf8(text);
-        packer.packRawStringHeader(content.length);
-        packer.writePayload(content);
-    }
-
-    private static void binary(MessagePacker packer, SdkBytes content) throws IOException {
-        binary(packer, content.asByteArrayUnsafe());
-    }
-
-    private static void binary(MessagePacker packer, byte[] content) throws IOException {
-        packer.packBinaryHeader(content.length);
-        packer.writePayload(content);
-    }
-
-    /** Java would write half a surrogate pair as a question mark; that would be a wrong key, silently. */
-    private static byte[] utf8(String text) {
-        for (int i = 0; i < text.length(); i++) {
-            char c = text.charAt(i);
-            if (Character.isSurrogate(c)) {
-                boolean pair = Character.isHighSurrogate(c)
-                        && i + 1 < text.length()
-                        && Character.isLowSurrogate(text.charAt(i + 1));
-                if (!pair) {
-                    throw new IllegalArgumentException("a string has half a surrogate pair, which UTF-8 cannot say");
-                }
-                i++;
-            }
-        }
-        return text.getBytes(StandardCharsets.UTF_8);
-    }
-
-    static byte[] bytes(Content content) {
-        Deque<MessageBufferPacker> spare = SPARE.get();
-        MessageBufferPacker packer = spare.isEmpty() ? MessagePack.newDefaultBufferPacker() : spare.pop();
-        try {
-            content.pack(packer);
-            return packer.toByteArray();
-        } catch (IOException e) {
-            throw new UncheckedIOException("memory cannot be written to", e);
-        } finally {
-            packer.clear();
-            spare.push(packer);
         }
     }
 }

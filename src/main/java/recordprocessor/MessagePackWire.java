@@ -8,7 +8,6 @@ import java.util.List;
 import java.util.Map;
 import org.msgpack.core.MessagePack;
 import org.msgpack.core.MessagePackException;
-import org.msgpack.core.MessagePacker;
 import org.msgpack.core.MessageUnpacker;
 import software.amazon.kinesis.multilang.messages.CheckpointMessage;
 import software.amazon.kinesis.multilang.messages.InitializeMessage;
@@ -35,83 +34,84 @@ final class MessagePackWire {
     private MessagePackWire() {}
 
     static byte[] frame(Message message) {
-        return frame(MessagePackRecord.bytes(packer -> message(packer, message)), List.of());
+        MessagePackBuffer buffer = new MessagePackBuffer();
+        message(buffer, message);
+        return frameOf(buffer, 0);
     }
 
-    /** The records are as {@link MessagePackRecord} made them when they arrived. */
-    static byte[] frame(RecordsHeader header, List<byte[]> records) {
-        byte[] head = MessagePackRecord.bytes(packer -> {
-            begin(packer, ProcessRecordsMessage.ACTION, 4);
-            packer.packString("millisBehindLatest");
-            if (header.millisBehindLatest() == null) {
-                packer.packNil();
-            } else {
-                packer.packLong(header.millisBehindLatest());
-            }
-            lease(packer, header.lease());
-            packer.packString("records");
-            packer.packArrayHeader(records.size());
-        });
-        return frame(head, records);
+    /** What comes before the records in a frame of them. */
+    static byte[] head(RecordsHeader header, List<Slice> records) {
+        MessagePackBuffer buffer = new MessagePackBuffer();
+        begin(buffer, ProcessRecordsMessage.ACTION, 4);
+        buffer.string("millisBehindLatest");
+        if (header.millisBehindLatest() == null) {
+            buffer.nil();
+        } else {
+            buffer.integer(header.millisBehindLatest());
+        }
+        lease(buffer, header.lease());
+        buffer.string("records");
+        buffer.arrayHeader(records.size());
+        return frameOf(buffer, records.stream().mapToLong(Slice::length).sum());
     }
 
-    private static byte[] frame(byte[] head, List<byte[]> records) {
-        long length =
-                head.length + records.stream().mapToLong(each -> each.length).sum();
+    /** A frame up to what follows: so many bytes. */
+    private static byte[] frameOf(MessagePackBuffer content, long following) {
+        long length = content.size() + following;
         if (length > MAX_OUTGOING_BYTES) {
             throw new IllegalArgumentException("a frame would have " + length + " bytes, over " + MAX_OUTGOING_BYTES);
         }
-        ByteBuffer frame = ByteBuffer.allocate(LENGTH_BYTES + (int) length);
-        frame.putInt((int) length).put(head);
-        records.forEach(frame::put);
-        return frame.array();
+        byte[] frame = new byte[LENGTH_BYTES + content.size()];
+        ByteBuffer.wrap(frame).putInt((int) length);
+        content.copyTo(frame, LENGTH_BYTES);
+        return frame;
     }
 
-    private static void message(MessagePacker packer, Message message) throws IOException {
+    private static void message(MessagePackBuffer buffer, Message message) {
         if (message instanceof InitializeWorkerMessage initialize) {
-            begin(packer, InitializeMessage.ACTION, 9);
-            field(packer, "shardId", initialize.getShardId());
-            field(packer, "sequenceNumber", initialize.getSequenceNumber());
-            field(packer, "streamArn", initialize.getStreamArn());
-            field(packer, "tableName", initialize.getTableName());
-            field(packer, "workerId", initialize.getWorkerId());
-            lease(packer, new LeaseTerms(initialize.getDeadlineNanos(), initialize.getFencingToken()));
-            field(packer, "oneByOneUpTo", initialize.getOneByOneUpTo());
-            packer.packString("attempts");
-            packer.packInt(initialize.getAttempts());
+            begin(buffer, InitializeMessage.ACTION, 9);
+            field(buffer, "shardId", initialize.getShardId());
+            field(buffer, "sequenceNumber", initialize.getSequenceNumber());
+            field(buffer, "streamArn", initialize.getStreamArn());
+            field(buffer, "tableName", initialize.getTableName());
+            field(buffer, "workerId", initialize.getWorkerId());
+            lease(buffer, new LeaseTerms(initialize.getDeadlineNanos(), initialize.getFencingToken()));
+            field(buffer, "oneByOneUpTo", initialize.getOneByOneUpTo());
+            buffer.string("attempts");
+            buffer.integer(initialize.getAttempts());
         } else if (message instanceof CheckpointMessage checkpoint) {
-            begin(packer, CheckpointMessage.ACTION, 2);
-            field(packer, "sequenceNumber", checkpoint.getSequenceNumber());
-            field(packer, "error", checkpoint.getError());
+            begin(buffer, CheckpointMessage.ACTION, 2);
+            field(buffer, "sequenceNumber", checkpoint.getSequenceNumber());
+            field(buffer, "error", checkpoint.getError());
         } else if (message instanceof LeaseMessage answer) {
-            begin(packer, LeaseMessage.ACTION, 2);
-            lease(packer, new LeaseTerms(answer.getDeadlineNanos(), answer.getFencingToken()));
+            begin(buffer, LeaseMessage.ACTION, 2);
+            lease(buffer, new LeaseTerms(answer.getDeadlineNanos(), answer.getFencingToken()));
         } else if (message instanceof ShutdownRequestedMessage) {
-            begin(packer, ShutdownRequestedMessage.ACTION, 0);
+            begin(buffer, ShutdownRequestedMessage.ACTION, 0);
         } else if (message instanceof LeaseLostMessage) {
-            begin(packer, LeaseLostMessage.ACTION, 0);
+            begin(buffer, LeaseLostMessage.ACTION, 0);
         } else if (message instanceof ShardEndedMessage) {
-            begin(packer, ShardEndedMessage.ACTION, 0);
+            begin(buffer, ShardEndedMessage.ACTION, 0);
         } else {
             throw new IllegalArgumentException("not a message to a worker: " + message.getClass());
         }
     }
 
-    private static void begin(MessagePacker packer, String action, int fields) throws IOException {
-        packer.packMapHeader(1 + fields);
-        field(packer, "action", action);
+    private static void begin(MessagePackBuffer buffer, String action, int fields) {
+        buffer.mapHeader(1 + fields);
+        field(buffer, "action", action);
     }
 
-    private static void lease(MessagePacker packer, LeaseTerms lease) throws IOException {
-        packer.packString("deadlineNanos");
-        packer.packLong(lease.deadlineNanos());
-        packer.packString("fencingToken");
-        packer.packLong(lease.fencingToken());
+    private static void lease(MessagePackBuffer buffer, LeaseTerms lease) {
+        buffer.string("deadlineNanos");
+        buffer.integer(lease.deadlineNanos());
+        buffer.string("fencingToken");
+        buffer.integer(lease.fencingToken());
     }
 
-    private static void field(MessagePacker packer, String name, String value) throws IOException {
-        packer.packString(name);
-        MessagePackRecord.string(packer, value);
+    private static void field(MessagePackBuffer buffer, String name, String value) {
+        buffer.string(name);
+        buffer.string(value);
     }
 
     /** A worker's message, out of a frame without its length. */

@@ -6,8 +6,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.LongSupplier;
-import software.amazon.awssdk.services.dynamodb.model.GetRecordsResponse;
-import software.amazon.awssdk.services.dynamodb.model.Record;
 
 /**
  * How long to wait before a shard is asked for records again.
@@ -65,30 +63,26 @@ final class Polling {
     }
 
     /** Remembers what an answer tells. */
-    void answered(ShardName name, GetRecordsResponse response) {
-        if (response.nextShardIterator() == null) {
+    void answered(ShardName name, RecordReader.Answer answer) {
+        if (answer.response().nextShardIterator() == null) {
             shards.remove(name);
             return;
         }
         long now = nanoTime.getAsLong();
-        List<Record> records = response.records();
+        List<ReadRecord> records = answer.records();
         Shard before = shards.get(name);
         long recordsNanos = records.isEmpty() && before != null ? before.recordsNanos : now;
         shards.put(name, new Shard(now, recordsNanos, !records.isEmpty() && hasMore(records)));
     }
 
-    private static boolean hasMore(List<Record> records) {
+    private static boolean hasMore(List<ReadRecord> records) {
         return records.size() >= FULL_RECORDS
                 || bytes(records) >= FULL_BYTES
-                || isOld(records.get(records.size() - 1).dynamodb().approximateCreationDateTime());
+                || isOld(records.get(records.size() - 1).approximateArrivalTimestamp());
     }
 
-    private static long bytes(List<Record> records) {
-        return records.stream()
-                .mapToLong(each -> each.dynamodb().sizeBytes() == null
-                        ? 0
-                        : each.dynamodb().sizeBytes())
-                .sum();
+    private static long bytes(List<ReadRecord> records) {
+        return records.stream().mapToLong(ReadRecord::sizeBytes).sum();
     }
 
     private static boolean isOld(Instant created) {

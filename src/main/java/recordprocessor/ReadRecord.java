@@ -2,6 +2,7 @@ package recordprocessor;
 
 import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsClientRecord;
 import java.nio.ByteBuffer;
+import java.time.Instant;
 import software.amazon.awssdk.services.dynamodb.model.Record;
 import software.amazon.awssdk.services.kinesis.model.EncryptionType;
 
@@ -13,10 +14,11 @@ final class ReadRecord extends DynamoDBStreamsClientRecord {
     /** KCL counts the bytes that wait by the size of a record's data, which nobody looks at. */
     private static final ByteBuffer DATA = ByteBuffer.allocate(1024 * 1024);
 
-    private static final byte[] NOTHING = {};
+    private static final Slice NOTHING = Slice.of(new byte[0]);
 
     private final Use use;
-    private final byte[] encoded;
+    private final long sizeBytes;
+    private final Slice encoded;
 
     /** What it is for. */
     enum Use {
@@ -26,12 +28,12 @@ final class ReadRecord extends DynamoDBStreamsClientRecord {
         HANDLED
     }
 
-    private ReadRecord(Record event, Use use, byte[] encoded) {
+    private ReadRecord(String sequenceNumber, Instant created, Long sizeBytes, Use use, Slice encoded) {
         super(
-                event.dynamodb().sequenceNumber(),
-                event.dynamodb().approximateCreationDateTime(),
-                DATA.duplicate().limit(Math.min(encoded.length, DATA.capacity())),
-                event.dynamodb().sequenceNumber(),
+                sequenceNumber,
+                created,
+                DATA.duplicate().limit(Math.min(encoded.length(), DATA.capacity())),
+                sequenceNumber,
                 EncryptionType.NONE,
                 0,
                 null,
@@ -39,24 +41,46 @@ final class ReadRecord extends DynamoDBStreamsClientRecord {
                 null,
                 null);
         this.use = use;
+        this.sizeBytes = sizeBytes == null ? 0 : sizeBytes;
         this.encoded = encoded;
     }
 
     /** One that the shard's process gets, in these bytes. */
+    static ReadRecord handled(String sequenceNumber, Instant created, Long sizeBytes, Slice encoded) {
+        return new ReadRecord(sequenceNumber, created, sizeBytes, Use.HANDLED, encoded);
+    }
+
     static ReadRecord handled(Record event, byte[] encoded) {
-        return new ReadRecord(event, Use.HANDLED, encoded);
+        return handled(
+                event.dynamodb().sequenceNumber(),
+                event.dynamodb().approximateCreationDateTime(),
+                event.dynamodb().sizeBytes(),
+                Slice.of(encoded));
     }
 
     /** One that counts as handled. */
+    static ReadRecord passedOver(String sequenceNumber, Instant created, Long sizeBytes, Use why) {
+        return new ReadRecord(sequenceNumber, created, sizeBytes, why, NOTHING);
+    }
+
     static ReadRecord passedOver(Record event, Use why) {
-        return new ReadRecord(event, why, NOTHING);
+        return passedOver(
+                event.dynamodb().sequenceNumber(),
+                event.dynamodb().approximateCreationDateTime(),
+                event.dynamodb().sizeBytes(),
+                why);
     }
 
     Use use() {
         return use;
     }
 
-    byte[] encoded() {
+    /** Of the item's change, as DynamoDB counts it; 0 if it does not say. */
+    long sizeBytes() {
+        return sizeBytes;
+    }
+
+    Slice encoded() {
         return encoded;
     }
 }

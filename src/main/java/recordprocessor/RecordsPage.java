@@ -1,9 +1,8 @@
 package recordprocessor;
 
 import com.amazonaws.services.dynamodbv2.streamsadapter.adapter.DynamoDBStreamsGetRecordsResponseAdapter;
+import java.time.Instant;
 import java.util.List;
-import software.amazon.awssdk.services.dynamodb.model.GetRecordsResponse;
-import software.amazon.awssdk.services.dynamodb.model.Record;
 import software.amazon.kinesis.retrieval.KinesisClientRecord;
 
 /**
@@ -13,31 +12,30 @@ import software.amazon.kinesis.retrieval.KinesisClientRecord;
 final class RecordsPage extends DynamoDBStreamsGetRecordsResponseAdapter {
     private final List<KinesisClientRecord> records;
 
-    RecordsPage(GetRecordsResponse response, ShardName shard, Host host) {
-        super(response);
-        List<ReadRecord> read = response.records().stream()
-                .map(event -> read(event, shard.streamArn(), host))
-                .toList();
-        this.records = List.copyOf(read);
-        long bytes = read.stream().mapToLong(each -> each.encoded().length).sum();
-        if (!read.isEmpty()) {
+    RecordsPage(RecordReader.Answer answer, ShardName shard, Host host) {
+        super(answer.response());
+        this.records = List.copyOf(answer.records());
+        long bytes = answer.records().stream()
+                .mapToLong(each -> each.encoded().length())
+                .sum();
+        if (!records.isEmpty()) {
             host.readAhead().read(shard, bytes);
         }
         host.spareMemory().read(bytes);
     }
 
-    private static ReadRecord read(Record event, String streamArn, Host host) {
-        if (host.firstStarts().isOlder(event, streamArn)) {
-            return ReadRecord.passedOver(event, ReadRecord.Use.NOT_OURS);
-        }
-        if (!host.filter().passes(event, streamArn)) {
-            return ReadRecord.passedOver(event, ReadRecord.Use.FILTERED_OUT);
-        }
-        return ReadRecord.handled(event, host.transports().encode(event));
-    }
-
     @Override
     public List<KinesisClientRecord> records() {
         return records;
+    }
+
+    /** The age of the last record; null if there is none. */
+    @Override
+    public Long millisBehindLatest() {
+        if (records.isEmpty()) {
+            return null;
+        }
+        Instant last = records.get(records.size() - 1).approximateArrivalTimestamp();
+        return Math.max(0, System.currentTimeMillis() - last.toEpochMilli());
     }
 }

@@ -1,18 +1,34 @@
 package recordprocessor;
 
-import java.math.BigInteger;
+/** A record's place in its shard; sequence numbers are whole numbers of any length, and compare as such. */
+final class SequenceNumber implements Comparable<SequenceNumber> {
+    static final SequenceNumber NONE = new SequenceNumber("-1", "");
 
-/**
- * A record's place in its shard; sequence numbers are whole numbers of any length, and compare as such.
- *
- * @param text as it came: DynamoDB Local's have zeros in front, without which it does not know them again
- */
-record SequenceNumber(BigInteger value, String text) implements Comparable<SequenceNumber> {
-    static final SequenceNumber NONE = new SequenceNumber(BigInteger.ONE.negate(), "-1");
+    /** As it came: DynamoDB Local's have zeros in front, without which it does not know them again. */
+    private final String text;
+    /** Without zeros in front, so that the longer one is greater. NONE has none. */
+    private final String digits;
+
+    private SequenceNumber(String text, String digits) {
+        this.text = text;
+        this.digits = digits;
+    }
 
     /** Sentinels such as TRIM_HORIZON come before every record. */
     static SequenceNumber of(String text) {
-        return text != null && text.matches("\\d+") ? new SequenceNumber(new BigInteger(text), text) : NONE;
+        if (text == null || text.isEmpty()) {
+            return NONE;
+        }
+        for (int i = 0; i < text.length(); i++) {
+            if (text.charAt(i) < '0' || text.charAt(i) > '9') {
+                return NONE;
+            }
+        }
+        int zeros = 0;
+        while (zeros < text.length() - 1 && text.charAt(zeros) == '0') {
+            zeros++;
+        }
+        return new SequenceNumber(text, text.substring(zeros));
     }
 
     SequenceNumber max(SequenceNumber other) {
@@ -25,17 +41,18 @@ record SequenceNumber(BigInteger value, String text) implements Comparable<Seque
 
     @Override
     public int compareTo(SequenceNumber other) {
-        return value.compareTo(other.value);
+        int difference = digits.length() - other.digits.length();
+        return difference != 0 ? difference : digits.compareTo(other.digits);
     }
 
     @Override
     public boolean equals(Object other) {
-        return other instanceof SequenceNumber number && value.equals(number.value);
+        return other instanceof SequenceNumber number && digits.equals(number.digits);
     }
 
     @Override
     public int hashCode() {
-        return value.hashCode();
+        return digits.hashCode();
     }
 
     @Override

@@ -1,6 +1,7 @@
 package recordprocessor;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -33,6 +34,7 @@ final class ShardReads {
     private static final String STOPPED = "stopped";
 
     private final DynamoDbStreamsClient dynamoDBStreams;
+    private final RecordReader reader;
     private final TrimmedData trimmedData;
     private final FirstStarts firstStarts;
     private final Polling polling;
@@ -48,12 +50,14 @@ final class ShardReads {
     /** @param nanoTime a clock that goes on evenly, in nanoseconds */
     ShardReads(
             DynamoDbStreamsClient dynamoDBStreams,
+            RecordReader reader,
             TrimmedData trimmedData,
             FirstStarts firstStarts,
             Polling polling,
             ReadAhead readAhead,
             LongSupplier nanoTime) {
         this.dynamoDBStreams = dynamoDBStreams;
+        this.reader = reader;
         this.trimmedData = trimmedData;
         this.firstStarts = firstStarts;
         this.polling = polling;
@@ -152,7 +156,7 @@ final class ShardReads {
      *
      * @param use makes of an answer what is wanted of it
      */
-    <T> T records(GetRecordsRequest request, BiFunction<ShardName, GetRecordsResponse, T> use) {
+    <T> T records(GetRecordsRequest request, BiFunction<ShardName, RecordReader.Answer, T> use) {
         Iterator iterator = Iterator.of(request.shardIterator());
         return polling.hasMore(iterator.shard())
                 ? readAhead.largePage(iterator.shard(), () -> records(iterator, request, use))
@@ -160,31 +164,25 @@ final class ShardReads {
     }
 
     private <T> T records(
-            Iterator iterator, GetRecordsRequest request, BiFunction<ShardName, GetRecordsResponse, T> use) {
+            Iterator iterator, GetRecordsRequest request, BiFunction<ShardName, RecordReader.Answer, T> use) {
         ShardName shard = iterator.shard();
-        GetRecordsResponse response = iterator.text().equals(STOPPED)
-                ? GetRecordsResponse.builder()
-                        .nextShardIterator(request.shardIterator())
-                        .build()
+        RecordReader.Answer answer = iterator.text().equals(STOPPED)
+                ? new RecordReader.Answer(
+                        GetRecordsResponse.builder()
+                                .nextShardIterator(request.shardIterator())
+                                .build(),
+                        List.of())
                 : read(shard, request.toBuilder().shardIterator(iterator.text()).build());
-        polling.answered(shard, response);
-        try {
-            return use.apply(shard, response);
-        } catch (RuntimeException e) {
-            throw failed("GetRecords", shard, e);
-        }
+        polling.answered(shard, answer);
+        return use.apply(shard, answer);
     }
 
-    private GetRecordsResponse read(ShardName shard, GetRecordsRequest request) {
+    private RecordReader.Answer read(ShardName shard, GetRecordsRequest request) {
         try {
-            GetRecordsResponse response = dynamoDBStreams.getRecords(request);
+            RecordReader.Answer answer = reader.read(request, shard.streamArn());
             failures.remove(shard);
             missingSince.remove(shard.streamArn());
-            return response.nextShardIterator() == null
-                    ? response
-                    : response.toBuilder()
-                            .nextShardIterator(named(shard, response.nextShardIterator()))
-                            .build();
+            return named(shard, answer);
         } catch (ExpiredIteratorException e) {
             throw positionAgain(e);
         } catch (TrimmedDataAccessException e) {
@@ -225,6 +223,17 @@ final class ShardReads {
         return missingSince.containsKey(shard.streamArn())
                 ? "the stream is not found; its leases are left as they are"
                 : "it is not found though it is listed";
+    }
+
+    private static RecordReader.Answer named(ShardName shard, RecordReader.Answer answer) {
+        String next = answer.response().nextShardIterator();
+        return next == null
+                ? answer
+                : new RecordReader.Answer(
+                        answer.response().toBuilder()
+                                .nextShardIterator(named(shard, next))
+                                .build(),
+                        answer.records());
     }
 
     private static String named(ShardName shard, String iterator) {

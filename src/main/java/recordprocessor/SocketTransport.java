@@ -25,6 +25,7 @@ final class SocketTransport implements Transport {
     private static final long REPORT_MILLIS = 1_000;
     /** How long what was said last may take to be read; a grandchild may hold the connection open for ever. */
     private static final long LAST_WORDS_MILLIS = 1_000;
+
     /** Java keeps a buffer as large as the largest write for each thread. */
     private static final int WRITE_BYTES = 64 * 1024;
 
@@ -75,23 +76,46 @@ final class SocketTransport implements Transport {
 
     @Override
     public void send(Message message) throws IOException {
-        write(MessagePackWire.frame(message));
+        write(MessagePackWire.frame(message), List.of());
     }
 
     @Override
-    public void sendRecords(RecordsHeader header, List<byte[]> records) throws IOException {
-        write(MessagePackWire.frame(header, records));
+    public void sendRecords(RecordsHeader header, List<Slice> records) throws IOException {
+        write(MessagePackWire.head(header, records), records);
     }
 
-    private void write(byte[] frame) throws IOException {
+    private void write(byte[] head, List<Slice> rest) throws IOException {
+        long length = head.length + rest.stream().mapToLong(Slice::length).sum();
+        ByteBuffer part = ByteBuffer.allocate((int) Math.min(length, WRITE_BYTES));
         synchronized (sending) {
-            for (int from = 0; from < frame.length; from += WRITE_BYTES) {
-                ByteBuffer part = ByteBuffer.wrap(frame, from, Math.min(WRITE_BYTES, frame.length - from));
-                while (part.hasRemaining()) {
-                    channel.write(part);
-                }
+            write(part, Slice.of(head));
+            for (Slice each : rest) {
+                write(part, each);
             }
+            flush(part);
         }
+    }
+
+    /** Fills the part, and writes it whenever it is full. */
+    private void write(ByteBuffer part, Slice slice) throws IOException {
+        int from = slice.offset();
+        int to = slice.offset() + slice.length();
+        while (from < to) {
+            if (!part.hasRemaining()) {
+                flush(part);
+            }
+            int count = Math.min(to - from, part.remaining());
+            part.put(slice.array(), from, count);
+            from += count;
+        }
+    }
+
+    private void flush(ByteBuffer part) throws IOException {
+        part.flip();
+        while (part.hasRemaining()) {
+            channel.write(part);
+        }
+        part.clear();
     }
 
     @Override

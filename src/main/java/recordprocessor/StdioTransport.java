@@ -97,7 +97,7 @@ final class StdioTransport implements Transport {
     }
 
     @Override
-    public void sendRecords(RecordsHeader header, List<byte[]> records) throws IOException {
+    public void sendRecords(RecordsHeader header, List<Slice> records) throws IOException {
         write(wire.line(header, records));
     }
 

@@ -105,7 +105,7 @@ final class StreamsClient extends AmazonDynamoDBStreamsAdapterClient {
                 ? CompletableFuture.delayedExecutor(pauseMillis, TimeUnit.MILLISECONDS, THREADS)
                 : THREADS;
         return CompletableFuture.supplyAsync(
-                () -> reads.records(request, (shard, page) -> new RecordsPage(page, shard, host)), when);
+                () -> reads.records(request, (shard, answer) -> new RecordsPage(answer, shard, host)), when);
     }
 
     /** The stream has no shard to read now; its leases stay as they are. */

@@ -14,7 +14,7 @@ interface Transport {
     void send(Message message) throws IOException;
 
     /** A processRecords message, with records as the factory encoded them. */
-    void sendRecords(RecordsHeader header, List<byte[]> records) throws IOException;
+    void sendRecords(RecordsHeader header, List<Slice> records) throws IOException;
 
     /** Nothing more will be said: a process that waits for a message ends by itself. */
     void closeInput();
@@ -43,6 +43,11 @@ interface Transport {
 
         /** A record as it will go to every process that is sent it. */
         byte[] encode(Record event);
+
+        /** Whether that is {@link MessagePackRecord}'s bytes. */
+        default boolean takesMessagePack() {
+            return false;
+        }
 
         /** The launcher's word on a process that it started. */
         default void onWorkerEnded(long worker, String reason) {}

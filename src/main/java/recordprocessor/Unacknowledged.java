@@ -145,7 +145,7 @@ final class Unacknowledged {
                 handledSinceNanos = System.nanoTime();
             }
             for (Batch.Kept each : first.records().subList(0, count)) {
-                keptBytes -= each.bytes().length;
+                keptBytes -= each.encoded().length();
                 acknowledged = each.number();
                 lastHandled = acknowledged;
             }

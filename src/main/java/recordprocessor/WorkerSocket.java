@@ -78,6 +78,11 @@ final class WorkerSocket implements Transport.Factory {
     }
 
     @Override
+    public boolean takesMessagePack() {
+        return true;
+    }
+
+    @Override
     public Transport start(String shardId) throws IOException {
         workers.values().removeIf(each -> each.ended().isDone());
         long number = lastNumber.incrementAndGet();

@@ -44,14 +44,14 @@ public final class EncoderMain {
     }
 
     private static byte[] frame(List<Record> records) {
-        return MessagePackWire.frame(
+        return WireExamples.frame(
                 new RecordsHeader(UP_TO_DATE, ENDLESS_LEASE),
-                records.stream().map(MessagePackRecord::encode).toList());
+                records.stream().map(MessagePackRecord::encode).map(Slice::of).toList());
     }
 
     private static byte[] line(JsonWire stock, List<Record> records) {
         return stock.line(
                 new RecordsHeader(UP_TO_DATE, null),
-                records.stream().map(stock::encode).toList());
+                records.stream().map(stock::encode).map(Slice::of).toList());
     }
 }

@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
-import software.amazon.awssdk.services.dynamodb.model.Record;
 import software.amazon.awssdk.services.dynamodb.model.Shard;
 
 class FirstStartsTest {
@@ -23,10 +22,7 @@ class FirstStartsTest {
     private final FirstStarts starts = new FirstStarts(now::get);
 
     private boolean isOlder(String created) {
-        Record event = Record.builder()
-                .dynamodb(record -> record.approximateCreationDateTime(Instant.parse(created)))
-                .build();
-        return starts.isOlder(event, ARN);
+        return starts.isOlder(Instant.parse(created), ARN);
     }
 
     @Test

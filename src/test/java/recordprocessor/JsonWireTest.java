@@ -41,7 +41,7 @@ class JsonWireTest {
         for (WireExamples.Example example : WireExamples.of("wire-record")) {
             events.add(WireExamples.event(example.said()));
         }
-        List<byte[]> encoded = events.stream().map(stock::encode).toList();
+        List<Slice> encoded = events.stream().map(stock::encode).map(Slice::of).toList();
         for (Long behind : new Long[] {null, 250L}) {
             ProcessRecordsMessage message = new ProcessRecordsMessage();
             message.setRecords(events.stream()
@@ -75,7 +75,9 @@ class JsonWireTest {
                         + "\"deadlineNanos\":1234567890123,\"fencingToken\":7}\n",
                 text(ours.line(
                         new RecordsHeader(null, lease),
-                        List.of("{}".getBytes(StandardCharsets.UTF_8), "{}".getBytes(StandardCharsets.UTF_8)))));
+                        List.of(
+                                Slice.of("{}".getBytes(StandardCharsets.UTF_8)),
+                                new Slice("[{}]".getBytes(StandardCharsets.UTF_8), 1, 2)))));
         assertEquals(
                 "{\"action\":\"lease\",\"deadlineNanos\":1234567890123,\"fencingToken\":7}\n",
                 text(ours.line(new LeaseMessage(lease))));

@@ -39,6 +39,7 @@ class MessagePackWireTest {
 
     private final long seed = new Random().nextLong();
     private final Random random = new Random(seed);
+    private final RandomValues values = new RandomValues(random);
 
     @Test
     void whatTheDaemonSaysHasTheBytesOfTheExamples() throws IOException {
@@ -70,13 +71,12 @@ class MessagePackWireTest {
                                                 said.path("oneByOneUpTo").asText()),
                                 said.path("attempts").asInt())));
             case "processRecords" -> {
-                List<byte[]> records = new ArrayList<>();
+                List<Slice> records = new ArrayList<>();
                 for (JsonNode each : said.path("records")) {
-                    records.add(MessagePackRecord.encode(WireExamples.event(each)));
+                    records.add(Slice.of(MessagePackRecord.encode(WireExamples.event(each))));
                 }
                 JsonNode behind = said.path("millisBehindLatest");
-                yield MessagePackWire.frame(
-                        new RecordsHeader(behind.isNull() ? null : behind.asLong(), lease), records);
+                yield WireExamples.frame(new RecordsHeader(behind.isNull() ? null : behind.asLong(), lease), records);
             }
             case "checkpoint" -> {
                 CheckpointMessage answer =
@@ -196,10 +196,10 @@ class MessagePackWireTest {
 
     @Test
     void aFrameOverTheLimitIsNotMade() {
-        byte[] huge = new byte[9 * 1024 * 1024];
+        Slice huge = Slice.of(new byte[9 * 1024 * 1024]);
         assertThrows(
                 IllegalArgumentException.class,
-                () -> MessagePackWire.frame(new RecordsHeader(null, new LeaseTerms(0, 0)), List.of(huge, huge)));
+                () -> MessagePackWire.head(new RecordsHeader(null, new LeaseTerms(0, 0)), List.of(huge, huge)));
     }
 
     @Test
@@ -295,64 +295,9 @@ class MessagePackWireTest {
     @Test
     void anyValueComesBackAsItWas() throws IOException {
         for (int round = 0; round < ROUNDS / 50; round++) {
-            AttributeValue value = value(0);
+            AttributeValue value = values.value(0);
             assertEquals(value, decoded(value), "seed " + seed + ", round " + round);
         }
-    }
-
-    private AttributeValue value(int depth) {
-        return switch (random.nextInt(depth < 4 ? 10 : 8)) {
-            case 0 -> AttributeValue.fromS(text());
-            case 1 -> AttributeValue.fromN(number());
-            case 2 -> AttributeValue.fromB(SdkBytes.fromByteArray(bytes()));
-            case 3 -> AttributeValue.fromBool(random.nextBoolean());
-            case 4 -> AttributeValue.fromNul(true);
-            case 5 ->
-                AttributeValue.fromSs(random.ints(1 + random.nextInt(20))
-                        .mapToObj(each -> text())
-                        .toList());
-            case 6 ->
-                AttributeValue.fromNs(random.ints(1 + random.nextInt(20))
-                        .mapToObj(each -> number())
-                        .toList());
-            case 7 ->
-                AttributeValue.fromBs(random.ints(1 + random.nextInt(3))
-                        .mapToObj(each -> SdkBytes.fromByteArray(bytes()))
-                        .toList());
-            case 8 ->
-                AttributeValue.fromL(random.ints(random.nextInt(20))
-                        .mapToObj(each -> value(depth + 1))
-                        .toList());
-            default -> {
-                Map<String, AttributeValue> attributes = new LinkedHashMap<>();
-                for (int i = random.nextInt(20); i > 0; i--) {
-                    attributes.put(text(), value(depth + 1));
-                }
-                yield AttributeValue.fromM(attributes);
-            }
-        };
-    }
-
-    private String text() {
-        int[] codePoints = random.ints(random.nextInt(random.nextInt(20) == 0 ? 70_000 : 40), 0, 0x110000)
-                .filter(point -> point < 0xd800 || point > 0xdfff)
-                .toArray();
-        return new String(codePoints, 0, codePoints.length);
-    }
-
-    private String number() {
-        return switch (random.nextInt(4)) {
-            case 0 -> Long.toString(random.nextLong() >> random.nextInt(64));
-            case 1 -> random.nextLong() + "." + random.nextInt(1_000_000);
-            case 2 -> new java.math.BigInteger(100, random).toString();
-            default -> random.nextInt(10) + "E" + (random.nextInt(250) - 125);
-        };
-    }
-
-    private byte[] bytes() {
-        byte[] bytes = new byte[random.nextInt(300)];
-        random.nextBytes(bytes);
-        return bytes;
     }
 
     private static AttributeValue decoded(AttributeValue value) throws IOException {
@@ -422,9 +367,9 @@ class MessagePackWireTest {
 
     @Test
     void recordsOfAMessageAreTheBytesThatWereMadeWhenTheyArrived() {
-        byte[] first = {1};
-        byte[] second = {2, 3};
-        byte[] frame = MessagePackWire.frame(new RecordsHeader(null, new LeaseTerms(1, 2)), List.of(first, second));
+        byte[] read = {9, 1, 2, 3, 9};
+        byte[] frame = WireExamples.frame(
+                new RecordsHeader(null, new LeaseTerms(1, 2)), List.of(new Slice(read, 1, 1), new Slice(read, 2, 2)));
         assertArrayEquals(new byte[] {(byte) 0x92, 1, 2, 3}, Arrays.copyOfRange(frame, frame.length - 4, frame.length));
     }
 }

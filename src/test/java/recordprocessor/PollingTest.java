@@ -6,10 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import software.amazon.awssdk.services.dynamodb.model.GetRecordsResponse;
-import software.amazon.awssdk.services.dynamodb.model.Record;
 
 class PollingTest {
     private static final ShardName SHARD = new ShardName("arn", "shard");
@@ -21,19 +21,15 @@ class PollingTest {
         nanos += time.toNanos();
     }
 
-    private static GetRecordsResponse page(int records, Instant created, long sizeBytes) {
-        return GetRecordsResponse.builder()
-                .nextShardIterator("next")
-                .records(IntStream.range(0, records)
-                        .mapToObj(n -> Record.builder()
-                                .dynamodb(stream -> stream.approximateCreationDateTime(created)
-                                        .sizeBytes(sizeBytes))
-                                .build())
-                        .toList())
-                .build();
+    private static RecordReader.Answer page(int records, Instant created, long sizeBytes) {
+        return new RecordReader.Answer(
+                GetRecordsResponse.builder().nextShardIterator("next").build(),
+                IntStream.range(0, records)
+                        .mapToObj(n -> ReadRecord.handled("1", created, sizeBytes, Slice.of(new byte[1])))
+                        .toList());
     }
 
-    private static GetRecordsResponse page(int records) {
+    private static RecordReader.Answer page(int records) {
         return page(records, Instant.now(), 100);
     }
 
@@ -78,7 +74,7 @@ class PollingTest {
 
     @Test
     void aShardThatIsBehindIsReadWithoutAPause() {
-        for (GetRecordsResponse behind : new GetRecordsResponse[] {
+        for (RecordReader.Answer behind : new RecordReader.Answer[] {
             page(1_000), page(2, Instant.now(), 400_000), page(1, Instant.now().minusSeconds(60), 100)
         }) {
             polling.answered(SHARD, behind);
@@ -93,7 +89,8 @@ class PollingTest {
     @Test
     void aShardThatHasEndedIsForgotten() {
         polling.answered(SHARD, page(1));
-        polling.answered(SHARD, GetRecordsResponse.builder().build());
+        polling.answered(
+                SHARD, new RecordReader.Answer(GetRecordsResponse.builder().build(), List.of()));
         assertEquals(0, polling.pauseMillis(SHARD));
     }
 }

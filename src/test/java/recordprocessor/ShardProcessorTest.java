@@ -98,19 +98,19 @@ class ShardProcessorTest {
         }
 
         @Override
-        public void sendRecords(RecordsHeader header, List<byte[]> records) throws IOException {
+        public void sendRecords(RecordsHeader header, List<Slice> records) throws IOException {
             if (header.lease() != null) {
                 terms.add(header.lease());
             }
             ProcessRecordsMessage message = new ProcessRecordsMessage();
             message.setRecords(records.stream()
-                    .map(bytes -> new JsonFriendlyRecord(null, null, number(bytes), null, null))
+                    .map(record -> new JsonFriendlyRecord(null, null, number(record), null, null))
                     .toList());
             send(message);
         }
 
-        private static String number(byte[] bytes) {
-            return new String(bytes, StandardCharsets.US_ASCII).strip();
+        private static String number(Slice record) {
+            return new String(record.array(), record.offset(), record.length(), StandardCharsets.US_ASCII).strip();
         }
 
         void answer(String action) {
@@ -293,8 +293,12 @@ class ShardProcessorTest {
                                 .keys(Map.of("pk", AttributeValue.fromS("a"))))
                         .build())
                 .toList();
+        RecordReader reader = new RecordReader(null, host.firstStarts(), host.filter(), host.transports());
         List<DynamoDBStreamsClientRecord> records = new RecordsPage(
-                        GetRecordsResponse.builder().records(events).build(), new ShardName("", SHARD), host)
+                        reader.answer(
+                                GetRecordsResponse.builder().records(events).build(), ""),
+                        new ShardName("", SHARD),
+                        host)
                 .records().stream().map(DynamoDBStreamsClientRecord.class::cast).toList();
         return DynamoDBStreamsProcessRecordsInput.builder()
                 .records(new ArrayList<>(records))

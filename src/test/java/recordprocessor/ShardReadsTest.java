@@ -41,7 +41,17 @@ class ShardReadsTest {
 
     private ShardReads reads(TrimmedData trimmedData) {
         return new ShardReads(
-                client(), trimmedData, firstStarts, new Polling(0, 0, now::get), new ReadAhead(), now::get);
+                client(),
+                new RecordReader(
+                        client(),
+                        firstStarts,
+                        null,
+                        Fakes.only(Transport.Factory.class, Map.of("takesMessagePack", () -> false))),
+                trimmedData,
+                firstStarts,
+                new Polling(0, 0, now::get),
+                new ReadAhead(),
+                now::get);
     }
 
     @SuppressWarnings("unchecked")
@@ -75,7 +85,7 @@ class ShardReadsTest {
     private static GetRecordsResponse records(ShardReads reads, String iterator) {
         GetRecordsRequest request =
                 GetRecordsRequest.builder().shardIterator(iterator).build();
-        return reads.records(request, (shard, response) -> response);
+        return reads.records(request, (shard, answer) -> answer.response());
     }
 
     private static RuntimeException trimmed() {

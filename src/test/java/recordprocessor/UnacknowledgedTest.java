@@ -23,7 +23,7 @@ class UnacknowledgedTest {
     private static Batch batch(int from, int to) {
         return new Batch(
                 IntStream.rangeClosed(from, to)
-                        .mapToObj(n -> new Batch.Kept(number(n), new byte[(int) RECORD_BYTES]))
+                        .mapToObj(n -> new Batch.Kept(number(n), Slice.of(new byte[(int) RECORD_BYTES])))
                         .toList(),
                 null);
     }
@@ -34,7 +34,7 @@ class UnacknowledgedTest {
 
     private static List<Integer> numbers(Batch batch) {
         return batch.records().stream()
-                .map(each -> each.number().value().intValue())
+                .map(each -> Integer.valueOf(each.number().toString()))
                 .toList();
     }
 
@@ -113,8 +113,8 @@ class UnacknowledgedTest {
         Unacknowledged shard = shard();
         shard.add(new Batch(
                 List.of(
-                        new Batch.Kept(SequenceNumber.of("0040"), new byte[1]),
-                        new Batch.Kept(SequenceNumber.of("0042"), new byte[1])),
+                        new Batch.Kept(SequenceNumber.of("0040"), Slice.of(new byte[1])),
+                        new Batch.Kept(SequenceNumber.of("0042"), Slice.of(new byte[1]))),
                 null));
         send(shard, 1);
         shard.acknowledge(SequenceNumber.of("41"));

@@ -2,6 +2,7 @@ package recordprocessor;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -50,6 +51,14 @@ final class WireExamples {
             }
         }
         return examples;
+    }
+
+    /** As a worker gets it. */
+    static byte[] frame(RecordsHeader header, List<Slice> records) {
+        ByteArrayOutputStream frame = new ByteArrayOutputStream();
+        frame.writeBytes(MessagePackWire.head(header, records));
+        records.forEach(each -> frame.write(each.array(), each.offset(), each.length()));
+        return frame.toByteArray();
     }
 
     static Record event(JsonNode json) throws IOException {

@@ -9,6 +9,7 @@ import ch.qos.logback.classic.LoggerContext;
 import ch.qos.logback.classic.spi.ILoggingEvent;
 import ch.qos.logback.core.read.ListAppender;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
@@ -23,6 +24,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.msgpack.core.MessageBufferPacker;
+import org.msgpack.core.MessagePack;
 import org.msgpack.core.MessagePacker;
 import org.slf4j.LoggerFactory;
 import software.amazon.kinesis.multilang.messages.LeaseLostMessage;
@@ -84,15 +87,18 @@ class WorkerSocketTest {
     }
 
     private static byte[] frame(int fields, String action, Fields rest) {
-        byte[] content = MessagePackRecord.bytes(packer -> {
+        try (MessageBufferPacker packer = MessagePack.newDefaultBufferPacker()) {
             packer.packMapHeader(1 + fields);
             packer.packString("action").packString(action);
             rest.pack(packer);
-        });
-        return ByteBuffer.allocate(4 + content.length)
-                .putInt(content.length)
-                .put(content)
-                .array();
+            byte[] content = packer.toByteArray();
+            return ByteBuffer.allocate(4 + content.length)
+                    .putInt(content.length)
+                    .put(content)
+                    .array();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static byte[] hello(String token, long worker, long pid) {
@@ -198,7 +204,7 @@ class WorkerSocketTest {
         AtomicReference<Throwable> failure = new AtomicReference<>();
         Thread sending = new Thread(() -> {
             try {
-                transport.sendRecords(new RecordsHeader(1L, new LeaseTerms(1, 2)), List.of(event));
+                transport.sendRecords(new RecordsHeader(1L, new LeaseTerms(1, 2)), List.of(Slice.of(event)));
             } catch (IOException e) {
                 failure.set(e);
             }
