@@ -26,6 +26,8 @@ _RECORDS: Final = 100_000
 """In each round, over all shards."""
 _PAYLOAD: Final = "x" * 998
 _LOCAL_RECORDS: Final = 40_000
+_IDLE_SECONDS: Final = 1.0
+"""What a read takes while the other system is measured: one without a pause would take part of its CPU."""
 _LOOK_SECONDS: Final = 0.3
 """So seldom that looking costs the simulator, in the same process, nothing."""
 
@@ -58,6 +60,7 @@ class _Simulated:
         self._shards = shards
         self._system = system
         self._stack = ExitStack()
+        self._idle = ExitStack()
         self._host: Host | None = None
         self._numbers = count()
 
@@ -76,6 +79,7 @@ class _Simulated:
         host = self._host = self._host or self._started()
         expected = handled(self._folder) + _RECORDS
         gate = self._simulator.respond("GetRecords", _no_records)
+        self._idle.close()
         for number in range(_RECORDS):
             pk = f"{next(self._numbers):09}-{number}"
             self._stream.put({"pk": pk}, {"pk": pk, "text": _PAYLOAD})
@@ -86,6 +90,7 @@ class _Simulated:
             time.sleep(_LOOK_SECONDS)
         seconds = _seconds(self._folder, began)
         _say_cpu(cpu, cpu_seconds_by_kind(host.pids()), time.process_time() - server, seconds)
+        self._idle.callback(self._simulator.respond("GetRecords", _nothing_for_long).remove)
         return _RECORDS / seconds
 
     def _started(self) -> Host:
@@ -101,6 +106,12 @@ class _Simulated:
 def _no_records(content: dict[str, Any], _: Forward) -> dict[str, Any]:
     """Answer GetRecords while the records are being written."""
     return {"Records": [], "NextShardIterator": content["ShardIterator"]}
+
+
+def _nothing_for_long(content: dict[str, Any], forward: Forward) -> dict[str, Any]:
+    """Answer GetRecords while the other system is measured."""
+    time.sleep(_IDLE_SECONDS)
+    return _no_records(content, forward)
 
 
 def _seconds(folder: Path, began: float) -> float:

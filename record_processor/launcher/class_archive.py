@@ -41,6 +41,8 @@ RUN_SECONDS: Final = 60.0
 _THEIRS: Final = re.compile(
     r"-Xshare|SharedArchive|SharedClassList|ArchiveClassesAtExit|DumpLoadedClassList|UseSharedSpaces"
 )
+_WRITES: Final = re.compile(r"(?<!\S)-(?:Xlog|XX:StartFlightRecording|XX:FlightRecorderOptions)\S*")
+"""What writes files, which are the daemon's."""
 _CRASHES: Final = tuple(-number for number in (signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGSEGV))
 _UNUSED_SECONDS: Final = 30 * 24 * 3600
 """An archive that no start has used for so long is deleted when another one is made."""
@@ -151,7 +153,7 @@ class ClassArchive:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=daemon_environment(self._environ),
+            env=daemon_environment(without_files(self._environ)),
             start_new_session=True,
         )
         deadline = time.monotonic() + _MAKE_SECONDS
@@ -160,6 +162,12 @@ class ClassArchive:
                 process.kill()
         if process.returncode != 0:
             raise subprocess.CalledProcessError(process.returncode, command[0])
+
+
+def without_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which Java does not open, and so overwrite, the logs of the daemon."""
+    quiet = {name: _WRITES.sub("", environ[name]) for name in OPTIONS if name in environ}
+    return {**environ, **quiet}
 
 
 def _file(command: Sequence[str], environ: Mapping[str, str]) -> Path | None:

@@ -148,6 +148,16 @@ def test_a_users_own_choice_stands(make: MakeArchive, option: str) -> None:
         assert archive.command() == daemon_command(find_java())
 
 
+def test_the_daemons_logs_are_not_overwritten() -> None:
+    """What is made beside a daemon must not open the files that its options name."""
+    options = "-Xmx2g -Xlog:gc*:file=/gc.log:time -XX:StartFlightRecording=filename=/a.jfr\t-Da=-Xlog -Xloggc:/gc.log"
+    environ = {"JDK_JAVA_OPTIONS": options, "HOME": "/home"}
+    quiet = class_archive.without_files(environ)
+    assert quiet["JDK_JAVA_OPTIONS"].split() == ["-Xmx2g", "-Da=-Xlog"]
+    assert quiet["HOME"] == "/home"
+    assert "JAVA_TOOL_OPTIONS" not in quiet
+
+
 def test_there_may_be_no_place_for_it(make: MakeArchive) -> None:
     """As for a service without a home."""
     with make(XDG_CACHE_HOME="", HOME="") as archive:
