@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -23,7 +24,8 @@ def cases() -> Iterator[Case]:
     minutes = float(os.environ.get(_MINUTES, "0"))
     with local_tables() as tables, folders() as where:
         if minutes:
-            yield _case(f"after-{minutes:g}-minutes", partial(_other_host, where, minutes * 60), tables)
+            case = _case(f"after-{minutes:g}-minutes", partial(_other_host, where, minutes * 60), tables)
+            yield replace(case, is_long=True)
             return
         yield _case("young", partial(_other_host, where, 0), tables)
         yield _case("same-host", partial(_same_host, where), tables)
