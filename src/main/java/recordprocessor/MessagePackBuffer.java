@@ -97,6 +97,14 @@ final class MessagePackBuffer {
         }
     }
 
+    void integerOrNil(Long value) {
+        if (value == null) {
+            nil();
+        } else {
+            integer(value);
+        }
+    }
+
     private void natural(long value) {
         if (value < 1 << 7) {
             put((int) value);
@@ -188,14 +196,13 @@ final class MessagePackBuffer {
         asBinary(start);
     }
 
-    /** Bytes that are MessagePack already. */
-    void raw(byte[] content, int from, int length) {
+    private void raw(byte[] content, int from, int length) {
         room(length);
         System.arraycopy(content, from, bytes, size, length);
         size += length;
     }
 
-    /** A part of another. */
+    /** A part of another, which is MessagePack already. */
     void part(MessagePackBuffer other, int from, int to) {
         raw(other.bytes, from, to - from);
     }

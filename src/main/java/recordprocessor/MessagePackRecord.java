@@ -2,6 +2,7 @@ package recordprocessor;
 
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import recordprocessor.RecordParts.Section;
 import recordprocessor.RecordParts.Text;
 import software.amazon.awssdk.services.dynamodb.model.AttributeValue;
@@ -11,7 +12,7 @@ import software.amazon.awssdk.services.dynamodb.model.StreamRecord;
 /** The SDK's record and DynamoDB's values in MessagePack, as docs/protocol.md has them. */
 final class MessagePackRecord {
     /** DynamoDB allows 32 levels; this only keeps a value that cannot be from ending the thread. */
-    static final int MAX_DEPTH = 100;
+    private static final int MAX_DEPTH = 100;
 
     static final byte STRING_SET = 2;
     static final byte NUMBER_SET = 3;
@@ -20,13 +21,11 @@ final class MessagePackRecord {
     private static final byte FRACTION = 5;
     private static final int MAX_LONG_CHARS = 20;
 
-    private static final ThreadLocal<RecordParts> PARTS = ThreadLocal.withInitial(RecordParts::new);
-
     private MessagePackRecord() {}
 
     static byte[] encode(Record event) {
         StreamRecord stream = event.dynamodb();
-        RecordParts parts = PARTS.get();
+        RecordParts parts = RecordParts.ofThread();
         parts.clear();
         parts.set(Text.SEQUENCE_NUMBER, stream.sequenceNumber());
         parts.set(Text.EVENT_NAME, event.eventNameAsString());
@@ -76,21 +75,9 @@ final class MessagePackRecord {
                 attribute.l().forEach(element -> value(buffer, element, depth + 1));
             }
             case M -> map(buffer, attribute.m(), depth);
-            case SS -> {
-                int start = buffer.size();
-                attribute.ss().forEach(buffer::string);
-                set(buffer, start, attribute.ss(), STRING_SET);
-            }
-            case NS -> {
-                int start = buffer.size();
-                attribute.ns().forEach(element -> number(buffer, element));
-                set(buffer, start, attribute.ns(), NUMBER_SET);
-            }
-            case BS -> {
-                int start = buffer.size();
-                attribute.bs().forEach(element -> buffer.binary(element.asByteArrayUnsafe()));
-                set(buffer, start, attribute.bs(), BINARY_SET);
-            }
+            case SS -> set(buffer, STRING_SET, attribute.ss(), buffer::string);
+            case NS -> set(buffer, NUMBER_SET, attribute.ns(), element -> number(buffer, element));
+            case BS -> set(buffer, BINARY_SET, attribute.bs(), element -> buffer.binary(element.asByteArrayUnsafe()));
             default -> throw unknownType();
         }
     }
@@ -103,7 +90,9 @@ final class MessagePackRecord {
         });
     }
 
-    private static void set(MessagePackBuffer buffer, int start, List<?> elements, byte type) {
+    private static <T> void set(MessagePackBuffer buffer, byte type, List<T> elements, Consumer<T> write) {
+        int start = buffer.size();
+        elements.forEach(write);
         buffer.asArray(start, elements.size());
         buffer.asExtension(start, type);
     }

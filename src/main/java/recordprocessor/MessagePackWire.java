@@ -44,11 +44,7 @@ final class MessagePackWire {
         MessagePackBuffer buffer = new MessagePackBuffer();
         begin(buffer, ProcessRecordsMessage.ACTION, 4);
         buffer.string("millisBehindLatest");
-        if (header.millisBehindLatest() == null) {
-            buffer.nil();
-        } else {
-            buffer.integer(header.millisBehindLatest());
-        }
+        buffer.integerOrNil(header.millisBehindLatest());
         lease(buffer, header.lease());
         buffer.string("records");
         buffer.arrayHeader(records.size());

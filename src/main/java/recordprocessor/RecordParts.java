@@ -12,6 +12,8 @@ final class RecordParts {
     private static final int RECORD_FIELDS = 6;
     private static final int DETAIL_FIELDS = 8;
 
+    private static final ThreadLocal<RecordParts> OF_THREAD = ThreadLocal.withInitial(RecordParts::new);
+
     private final MessagePackBuffer attributes = new MessagePackBuffer();
     private final MessagePackBuffer record = new MessagePackBuffer();
     private final Map<Section, Range> sections = new EnumMap<>(Section.class);
@@ -40,6 +42,13 @@ final class RecordParts {
         EVENT_VERSION,
         EVENT_SOURCE,
         AWS_REGION
+    }
+
+    private RecordParts() {}
+
+    /** This thread's own, with the record before still in it. */
+    static RecordParts ofThread() {
+        return OF_THREAD.get();
     }
 
     /** Forgets the record before. */
@@ -129,8 +138,8 @@ final class RecordParts {
     private void details() {
         record.arrayHeader(DETAIL_FIELDS);
         text(Text.EVENT_ID);
-        integer(created == null ? null : created.toEpochMilli());
-        integer(sizeBytes);
+        record.integerOrNil(created == null ? null : created.toEpochMilli());
+        record.integerOrNil(sizeBytes);
         text(Text.STREAM_VIEW_TYPE);
         if (hasIdentity) {
             record.arrayHeader(2);
@@ -146,13 +155,5 @@ final class RecordParts {
 
     private void text(Text which) {
         record.string(texts.get(which));
-    }
-
-    private void integer(Long value) {
-        if (value == null) {
-            record.nil();
-        } else {
-            record.integer(value);
-        }
     }
 }

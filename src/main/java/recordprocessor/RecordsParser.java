@@ -32,11 +32,9 @@ final class RecordsParser {
 
     private static final int MAX_CHUNK_BYTES = 256 * 1024;
 
-    private static final ThreadLocal<RecordParts> PARTS = ThreadLocal.withInitial(RecordParts::new);
-
     private final JsonParser json;
     private final Predicate<Instant> isOlder;
-    private final RecordParts parts = PARTS.get();
+    private final RecordParts parts = RecordParts.ofThread();
     private final List<ReadRecord> records = new ArrayList<>();
     private byte[] chunk = {};
     private int used;
@@ -190,14 +188,14 @@ final class RecordsParser {
             throw MessagePackRecord.unknownType();
         }
         String type = json.currentName();
-        JsonToken token = json.nextToken();
+        json.nextToken();
         switch (type) {
             case "S" -> string(buffer);
             case "N" -> number(buffer);
             case "B" -> binary(buffer);
             case "BOOL" -> buffer.bool(json.getBooleanValue());
             case "NULL" -> {
-                expect(token, token.isBoolean() ? token : JsonToken.VALUE_TRUE);
+                json.getBooleanValue();
                 buffer.nil();
             }
             case "M" -> map(buffer, depth);

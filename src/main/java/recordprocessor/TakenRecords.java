@@ -14,6 +14,7 @@ import java.util.Optional;
 import java.util.function.Predicate;
 import java.util.zip.CRC32;
 import java.util.zip.CheckedInputStream;
+import software.amazon.awssdk.awscore.AwsRequestOverrideConfiguration;
 import software.amazon.awssdk.core.exception.RetryableException;
 import software.amazon.awssdk.core.interceptor.Context;
 import software.amazon.awssdk.core.interceptor.ExecutionAttribute;
@@ -41,7 +42,7 @@ final class TakenRecords {
         return request.toBuilder()
                 .overrideConfiguration(request.overrideConfiguration()
                         .map(config -> config.toBuilder())
-                        .orElseGet(software.amazon.awssdk.awscore.AwsRequestOverrideConfiguration::builder)
+                        .orElseGet(AwsRequestOverrideConfiguration::builder)
                         .putExecutionAttribute(OF_CALL, this)
                         .build())
                 .build();
