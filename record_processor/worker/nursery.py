@@ -51,14 +51,15 @@ def main(arguments: Sequence[str]) -> None:
     add_paths(options.path)
     with socket.socket(fileno=options.control) as control:
         processor = _load(control, options.processor)
-        _load_for_all(options.loaded_settings())
+        settings = options.loaded_settings()  # here, so that workers share them
+        _load_for_all(settings)
         if reason := why_not_fork(control.fileno()):
             _tell(control, {"cannotFork": reason})
             output.end_at_once(0)
         _tell(control, {"ready": True})
         assignment = _fork_workers(control, launcher_pid)
     # From here on this is a worker.
-    output.finish(shard.run_shard(assignment, processor, options.loaded_settings()))
+    output.finish(shard.run_shard(assignment, processor, settings))
 
 
 def _load(control: socket.socket, name: str) -> type[RecordProcessor]:

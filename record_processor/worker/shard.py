@@ -46,6 +46,10 @@ class Assignment(msgspec.Struct, frozen=True):
         return f"rp-{self.shard[-8:]}"
 
 
+_ASSIGNMENT: Final = msgspec.json.Decoder(Assignment)
+"""Made once, not in each worker, which would share less memory."""
+
+
 def parse_assignment(line: bytes | bytearray) -> Assignment:
     """Parse one line of JSON. Raises ProtocolError, which does not quote it: the token is a secret."""
     assignment = _assignment(line)
@@ -99,7 +103,7 @@ def run_over(
 
 def _assignment(line: bytes | bytearray) -> Assignment | None:
     try:
-        return msgspec.json.decode(line, type=Assignment)
+        return _ASSIGNMENT.decode(line)
     except UNREADABLE:
         return None
 
