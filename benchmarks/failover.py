@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from benchmarks.frame import Case
@@ -24,10 +25,9 @@ def cases() -> Iterator[Case]:
     minutes = float(os.environ.get(_MINUTES, "0"))
     with local_tables() as tables, folders() as where:
         if minutes:
-            case = _case(f"after-{minutes:g}-minutes", partial(_other_host, where, minutes * 60), tables)
-            yield replace(case, is_long=True)
+            yield _after(minutes, where, tables)
             return
-        yield _case("young", partial(_other_host, where, 0), tables)
+        yield _case("young", partial(_other_host, where), tables)
         yield _case("same-host", partial(_same_host, where), tables)
 
 
@@ -38,11 +38,27 @@ def _case(name: str, run: Callable[[Table, type[Ours | Stock]], float], tables: 
     )
 
 
-def _other_host(where: Folders, seconds: float, table: Table, system: type[Ours | Stock]) -> float:
-    with two_hosts(where, table, system, seconds) as (folder, first):
-        killed = time.monotonic()
-        first.kill()
-        return wait_for_records_after(folder, time.monotonic()).seconds - killed
+def _after(minutes: float, where: Folders, tables: Callable[[], Table]) -> Case:
+    """Measure both systems once: they wait at the same time, and are killed one after the other."""
+    systems: tuple[type[Ours | Stock], ...] = (Ours, Stock)
+    with ExitStack() as stack:
+        ready = [stack.enter_context(two_hosts(where, tables(), system)) for system in systems]
+        time.sleep(minutes * 60)
+        ours, stock = (_taken_over(folder, first) for folder, first in ready)
+    return Case(
+        f"after-{minutes:g}-minutes", "s", more_is_better=False, ours=lambda: ours, stock=lambda: stock
+    )
+
+
+def _other_host(where: Folders, table: Table, system: type[Ours | Stock]) -> float:
+    with two_hosts(where, table, system) as (folder, first):
+        return _taken_over(folder, first)
+
+
+def _taken_over(folder: Path, first: Ours | Stock) -> float:
+    killed = time.monotonic()
+    first.kill()
+    return wait_for_records_after(folder, time.monotonic()).seconds - killed
 
 
 def _same_host(where: Folders, table: Table, system: type[Ours | Stock]) -> float:

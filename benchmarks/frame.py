@@ -30,8 +30,6 @@ class Case:
     """Whether a larger measure is the better one, as with records/s; seconds and bytes are the other way."""
     ours: Callable[[], float]
     stock: Callable[[], float]
-    is_long: bool = False
-    """Then what the first run costs more does not show, and every run counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +60,9 @@ def run(bench: str, cases: Iterable[Case], rounds: int = ROUNDS) -> Iterator[Res
 
 
 def measure(bench: str, case: Case, rounds: int = ROUNDS) -> Result:
-    """Measure a case, 1 round or more, after a run of each that does not count unless they are long."""
-    if not case.is_long:
-        case.ours()
-        case.stock()
+    """Measure a case, 1 round or more, after a run of each that does not count."""
+    case.ours()
+    case.stock()
     pairs = [_round(case, is_ours_first=number % 2 == 0) for number in range(rounds)]
     return Result(
         bench,

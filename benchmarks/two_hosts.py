@@ -19,9 +19,9 @@ READY_SECONDS: Final = {Ours: 15, Stock: 60}
 
 @contextmanager
 def two_hosts(
-    where: Folders, table: Table, system: type[Ours | Stock], seconds: float = 0
+    where: Folders, table: Table, system: type[Ours | Stock]
 ) -> Iterator[tuple[Path, Ours | Stock]]:
-    """Give the folder and the first host, once both have run for so long, or for as long as it takes."""
+    """Give the folder and the first host, once the other one is ready."""
     source, write = table
     folder, application = where.new("hosts")
     write()
@@ -34,5 +34,5 @@ def two_hosts(
         first.start()
         wait_for_records_after(folder, began)
         second.start()
-        time.sleep(max(seconds, READY_SECONDS[system]))
+        time.sleep(READY_SECONDS[system])
         yield folder, first
