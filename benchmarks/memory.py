@@ -14,7 +14,7 @@ from typing import Final
 from benchmarks.frame import Case
 from benchmarks.processes import pss_megabytes
 from benchmarks.sources import Folders, folders, simulated_stream
-from benchmarks.system import CACHE, STEP_SECONDS, Ours, Stock, handled, wait_for_shards
+from benchmarks.system import CACHE, STEP_SECONDS, Ours, Stock, handled, wait_for_archive, wait_for_shards
 from record_processor.testing import SimulatedStream, wait_until
 
 ROUNDS: Final = 1
@@ -50,7 +50,7 @@ def _archived(where: Folders) -> Path:
         with Ours(folder, source, application) as host:
             host.environment[CACHE] = str(folder)
             host.start()
-            wait_until(lambda: list(folder.rglob("*.jsa")), STEP_SECONDS, "an archive of classes")
+            wait_for_archive(folder)
         return folder
 
 

@@ -11,8 +11,7 @@ from typing import Final
 
 from benchmarks.frame import Case
 from benchmarks.sources import Folders, Write, folders, local_tables
-from benchmarks.system import CACHE, STEP_SECONDS, Ours, Source, Stock, wait_for_records_after
-from record_processor.testing import wait_until
+from benchmarks.system import CACHE, Ours, Source, Stock, wait_for_archive, wait_for_records_after
 
 ROUNDS: Final = 5
 
@@ -44,7 +43,7 @@ def _measured(
             host.start()
             seconds = wait_for_records_after(folder, begin).seconds - begin
             if system is Ours:
-                wait_until(lambda: list(folder.rglob("*.jsa")), STEP_SECONDS, "an archive of classes")
+                wait_for_archive(folder)
             host.drain()
         return seconds
 

@@ -200,6 +200,11 @@ def wait_for_event(folder: Path, wanted: Callable[[Event], bool], what: str) -> 
     return found[0]
 
 
+def wait_for_archive(cache: Path) -> None:
+    """Wait until our launcher has made the archive of Java's classes, a minute after a first start."""
+    wait_until(lambda: list(cache.rglob("*.jsa")), STEP_SECONDS, "an archive of classes")
+
+
 def wait_for_shards(folder: Path, stream: SimulatedStream) -> None:
     """Wait until each shard's process has begun."""
     wanted = {shard.id for shard in stream.shards}
