@@ -32,6 +32,7 @@ from record_processor.testing.faults import Fault as CallFault
 from record_processor.testing.history import CHECKPOINT
 from tests.local.application import Application, kill
 from tests.local.footprint import Footprint, footprints, grown
+from tests.local.lease_watch import LeaseWatch
 from tests.local.soak_plan import STREAM_CALLS, Fault, plan
 
 FIRST_SHARDS: Final = 16
@@ -43,12 +44,17 @@ PART: Final = 50
 """So many changes are written at once, to keys of their own."""
 WRITE_SECONDS: Final = 0.2
 """From one part to the next."""
+LOOK_SECONDS: Final = 0.5
+"""From one look at the lease table to the next."""
 AHEAD: Final = 5000
 """No more is written while so many changes wait."""
-TAKEOVER_SECONDS: Final = 4.0
+FAILOVER_SECONDS: Final = 6.0
+TAKEOVER_SECONDS: Final = 7.0
 """More than failoverTimeMillis: so long after a fault a lease may still move because of it."""
 SETTLED_SECONDS: Final = 10.0
 QUIET_SECONDS: Final = 5.0
+QUIETS: Final = 5
+"""So many are tried, if each was disturbed."""
 PATIENCE_SECONDS: Final = 180.0
 LONG_SECONDS: Final = 10.0
 """A recovery that takes longer is told."""
@@ -66,7 +72,7 @@ NEVER_SAID: Final = (
 PROPERTIES: Final[dict[str, object]] = {
     "sourceTable": "orders",
     "processor": "handlers:Soaked",
-    "failoverTimeMillis": 3000,
+    "failoverTimeMillis": round(FAILOVER_SECONDS * 1000),
     "checkpointIntervalMillis": 500,
     "maximumRetryBackoffMillis": 1000,
     "maxLeasesToStealAtOneTime": 10,
@@ -135,7 +141,7 @@ class Soak:
             self.hosts.append(app)
         self.history = self.hosts[0].history
         self._reader = self.history.follow()
-        self._leases = _lease_table(endpoint, self.hosts[0].name)
+        self._leases = LeaseWatch(endpoint, self.hosts[0].name, FAILOVER_SECONDS)
         self._checkpoints: dict[str, str] = {}
         self._is_draining: set[int] = set()
         self._is_killed: set[int] = set()
@@ -159,7 +165,7 @@ class Soak:
             part = self._stream.write_changes(PART, seed=self.seed + number, keys=10, prefix=f"{number}-")
             self.written.add(dict(part.per_key), part.total)
         if now >= self._next_look:
-            self._next_look = now + 1
+            self._next_look = now + LOOK_SECONDS
             self._mark_checkpoints()
         self._read()
         self._revive()
@@ -202,10 +208,10 @@ class Soak:
                 )
 
     def _mark_checkpoints(self) -> None:
-        for shard, (_, checkpoint) in self._leases().items():
-            if self._checkpoints.get(shard) != checkpoint:
-                self._checkpoints[shard] = checkpoint
-                self.history.mark(CHECKPOINT, shard_id=shard, sequence_number=checkpoint)
+        for shard, lease in self._leases.look().items():
+            if self._checkpoints.get(shard) != lease.checkpoint:
+                self._checkpoints[shard] = lease.checkpoint
+                self.history.mark(CHECKPOINT, shard_id=shard, sequence_number=lease.checkpoint)
 
     def _revive(self) -> None:
         for number, app in enumerate(self.hosts):
@@ -258,19 +264,29 @@ class Soak:
         self.tick_until(
             lambda: self.written.oldest() >= self.written.parts - 5, PATIENCE_SECONDS, "the handling of all"
         )
-        while True:
-            self._settle()
-            leases, setups, repeats = set(self._leases()), self.setups, self.repeats
-            self._pass(QUIET_SECONDS)
-            if set(self._leases()) == leases:
-                break  # otherwise an ended shard's lease was deleted, and hosts may share out the others anew
+        for _ in range(QUIETS):
+            if self._is_undisturbed():
+                break
+            self.say(f"  once more: {self._leases.disturbance}")
+        else:
+            self.fail(f"each of {QUIETS} quiets was disturbed")
+        return self._footprints()
+
+    def _is_undisturbed(self) -> bool:
+        self._is_writing = True
+        self._settle()
+        began, setups, repeats = time.monotonic(), self.setups, self.repeats
+        self._pass(QUIET_SECONDS)
         self._is_writing = False
         self.tick_until(self.all_handled, PATIENCE_SECONDS, "the handling of the last change")
+        self._mark_checkpoints()
+        if self._leases.disturbed_at > began:
+            return False
         if self.repeats != repeats:
             self.fail(f"{self.repeats - repeats} changes were repeated though nothing went wrong")
         if self.setups != setups:
             self.fail(f"{self.setups - setups} shards began anew though nothing went wrong")
-        return self._footprints()
+        return True
 
     def hold_flat(self, begin: Sequence[Footprint]) -> list[Footprint]:
         """Wait until the processes hold no more than at the begin; return what they hold then."""
@@ -307,16 +323,17 @@ class Soak:
     def _settle(self) -> None:
         """Wait until every open shard is being read, none has moved for a while, and none has to.
 
-        A host whose share of the leases is too small takes another's (those of ended shards count, as in KCL's
-        DynamoDBLeaseTaker), and if that one is renewed meanwhile, tries again after 2 * failoverTimeMillis.
+        A host whose share of the leases is too small takes another's, and if that one is renewed meanwhile,
+        tries again after 2 * failoverTimeMillis.
         """
 
         def settled() -> bool:
-            if time.monotonic() - self._last_setup <= SETTLED_SECONDS:
+            last = max(self._last_setup, self._leases.moved_at, self._leases.disturbed_at)
+            if time.monotonic() - last <= SETTLED_SECONDS:
                 return False
             workers = [len(app.worker_pids()) for app in self.hosts]
-            shares = Counter(owner for owner, _ in self._leases().values())
-            even = len(shares) == len(self.hosts) and max(shares.values()) - min(shares.values()) <= 1
+            shares = self._leases.shares().values()
+            even = len(shares) == len(self.hosts) and max(shares) - min(shares) <= 1
             return even and all(workers) and sum(workers) == len(self._stream.open_shards)
 
         self.tick_until(settled, PATIENCE_SECONDS, "a worker for each shard, none of them new")
@@ -419,25 +436,6 @@ def with_ends(entries: Sequence[Handled | Mark]) -> Iterator[Handled | Mark]:
             yield replace(entry, phase="begin")
         else:
             yield entry
-
-
-def _lease_table(endpoint: str, name: str) -> Callable[[], dict[str, tuple[str, str]]]:
-    """Return what reads each lease's owner (empty if nobody) and checkpoint past the simulator's faults."""
-    from record_processor.testing.aws import local_client
-
-    client = local_client("dynamodb", endpoint, "us-east-1", 5)
-
-    def read() -> dict[str, tuple[str, str]]:
-        try:
-            rows = client.scan(TableName=name, ConsistentRead=True)["Items"]
-        except client.exceptions.ResourceNotFoundException:
-            return {}
-        return {
-            row["shardId"]["S"]: (row.get("leaseOwner", {"S": ""})["S"], row["checkpoint"]["S"])
-            for row in rows
-        }
-
-    return read
 
 
 def run(minutes: float, seed: int, folder: Path, say: Callable[[str], None]) -> list[str]:

@@ -194,7 +194,7 @@ final class ShardProcessor implements DynamoDBStreamsShardRecordProcessor {
             closed = true;
             lease.lose();
             if (started && !lease.isDraining()) {
-                log.info("the lease went to another host");
+                log.info("the lease was lost: another host has it, or it was not renewed in time");
             }
             delivery.lastRequest(LeaseLostMessage.ACTION, new LeaseLostMessage());
             end();

@@ -64,7 +64,7 @@ final class ShardWatch {
         if (!leaseLostSaid) {
             leaseLostSaid = true;
             if (unacknowledged.isAnythingSent()) {
-                log.warn("the lease went to another host while a batch was being handled; the batch is put down");
+                log.warn("the lease was lost while a batch was being handled; the batch is put down");
             }
             if (!settings.stockProgram()) {
                 Background.run(
