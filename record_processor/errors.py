@@ -36,7 +36,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line or the configuration must be mended."""
     COULD_NOT_START = 3
-    """Credentials, table, stream or Java are not there."""
+    """Credentials, table, stream or Java are not there, or Python was killed while it imported the class."""
     FATAL = 4
     """Gave up on an error that running on would make worse."""
     INTERRUPTED = 130

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from record_processor.launcher.backoff import Backoff
 from record_processor.launcher.logs import Log
-from record_processor.launcher.preflight import ImportFailedError
+from record_processor.launcher.preflight import ImportFailedError, ended_by_import
 from record_processor.launcher.probe import how_it_ended
 from record_processor.launcher.signals import Signals, Stopped
 from record_processor.launcher.worker_logs import WorkerLogs
@@ -114,7 +114,7 @@ class Forker:
     def await_ready(self, file: Path, signals: Signals) -> str | None:
         """Wait until the user's code is imported; return why it cannot be forked, None if it can.
 
-        Raises ImportFailedError, and Stopped if a signal comes first.
+        Raises ImportFailedError, StartError, and Stopped if a signal comes first.
         """
         assert self.nursery
         while True:
@@ -125,9 +125,7 @@ class Forker:
                 self._is_ready = "ready" in message
                 return message.get("cannotFork")
             if code is not None:
-                raise ImportFailedError(
-                    f"{file}: processor: importing it ended Python {how_it_ended(code)}", ""
-                )
+                raise ended_by_import(file, code)
             signals.wait()
             if signals.received:
                 raise Stopped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,14 +27,28 @@ class ImportFailedError(ConfigurationError):
 
 
 def check_processor(worker: Sequence[str], file: Path, signals: Signals) -> None:
-    """Import the class in a process of its own, as the worker will. Raises ImportFailedError and Stopped."""
+    """Import the class in a process of its own, as the worker will.
+
+    Raises ImportFailedError, StartError and Stopped.
+    """
     exit_code, output = probe([*worker, "--check"], signals, daemon_environment())
     if exit_code == 0:
         return
     if exit_code == ExitCode.USAGE and output.strip():
         before, _, last = output.rstrip().rpartition("\n")
         raise ImportFailedError(f"{file}: processor: {last}", before)
-    raise ImportFailedError(f"{file}: processor: importing it ended Python {how_it_ended(exit_code)}", output)
+    raise ended_by_import(file, exit_code, output)
+
+
+def ended_by_import(file: Path, exit_code: int, output: str = "") -> ImportFailedError | StartError:
+    """Return the error for a Python that ended while it imported the user's class.
+
+    SIGKILL comes from outside, most often from a kernel that is out of memory, so another start may succeed.
+    """
+    what = f"{file}: processor: importing it ended Python {how_it_ended(exit_code)}"
+    if exit_code == -signal.SIGKILL:
+        return StartError(f"{what}: the host may be out of memory (see its kernel's log); start again")
+    return ImportFailedError(what, output)
 
 
 def check_places(settings: Settings, signals: Signals) -> None:

@@ -492,12 +492,23 @@ def test_a_processor_that_raises_at_import_shows_the_users_traceback(runner: Run
     assert not (runner.notes / "first line").exists()
 
 
-def test_a_module_that_kills_python_is_one_line(runner: Runner) -> None:
-    """A crash inside a C extension at import is told with its signal."""
-    (runner.home / "shop.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+@pytest.mark.parametrize(
+    ("killer", "exit_code", "expected"),
+    [
+        ("SIGSEGV", 2, "importing it ended Python by SIGSEGV"),
+        ("SIGKILL", 3, "by SIGKILL: the host may be out of memory"),
+    ],
+)
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_a_module_that_kills_python_is_one_line(
+    runner: Runner, killer: str, exit_code: int, expected: str, start_method: str
+) -> None:
+    """A crash inside a C extension at import is told with its signal; what was killed may be started again."""
+    (runner.home / "shop.py").write_text(f"import os, signal\nos.kill(os.getpid(), signal.{killer})\n")
+    runner.write("processor = shop:Orders", f"workerStartMethod = {start_method}")
     code, stderr = runner.start("drains").end()
-    assert code == 2
-    assert "importing it ended Python by SIGSEGV" in errors(stderr)[0]
+    assert code == exit_code
+    assert expected in errors(stderr)[0]
 
 
 @pytest.mark.parametrize(
