@@ -108,15 +108,18 @@ def _fork_workers(control: socket.socket, launcher_pid: int) -> shard.Assignment
             output.end_at_once(0)
         assignment = shard.parse_assignment(message)
         (log,) = descriptors
-        if _fork_worker(control, json.loads(message)["id"]):
-            _begin_worker(log, launcher_pid)
+        if between := _fork_worker(control, json.loads(message)["id"]):
+            begin_worker(log, launcher_pid, between)
             tether.name_process(assignment.process_name())
             return assignment
         os.close(log)
 
 
-def _fork_worker(control: socket.socket, order: int) -> bool:
-    """Fork twice, so that the worker is the launcher's child; return True in the worker."""
+def _fork_worker(control: socket.socket, order: int) -> int | None:
+    """Fork twice, so that the worker is the launcher's child.
+
+    Return None in the nursery, and in the worker the id of the process between the two.
+    """
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # the user's code may have closed or replaced it
             stream.flush()  # what is buffered would be printed twice
@@ -124,13 +127,14 @@ def _fork_worker(control: socket.socket, order: int) -> bool:
     if middle:
         if middle != _FAILED:
             os.waitpid(middle, 0)
-        return False
+        return None
+    between = os.getpid()
     worker = _fork(control, order)
     if worker:
         if worker != _FAILED:
             _tell(control, {"id": order, "pid": worker})
         os._exit(0)
-    return True
+    return between
 
 
 def _fork(control: socket.socket, order: int) -> int:
@@ -142,11 +146,15 @@ def _fork(control: socket.socket, order: int) -> int:
         return _FAILED
 
 
-def _begin_worker(log: int, launcher_pid: int) -> None:
-    parent = os.getppid()
+def begin_worker(log: int, launcher_pid: int, between: int) -> None:
+    """Become a session of its own that ends with the launcher and writes to `log`.
+
+    `between` is the id of the process that forked this one. It may have ended before the first line of this
+    ran, and the launcher too: then another one is our parent.
+    """
     os.setsid()  # so that it and what it starts can be killed together
-    while os.getppid() == parent != launcher_pid:
-        time.sleep(0.0002)  # until the process between us has ended: its end would end us
+    while os.getppid() == between:
+        time.sleep(0.0002)  # its end would end us, once we are tied
     tether.tie_to_parent(launcher_pid)
     tether.give_forks_their_signals_back()
     os.dup2(log, 1)

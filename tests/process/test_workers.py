@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -97,6 +99,21 @@ def test_the_nurserys_death_disturbs_no_worker(tmp_path: Path) -> None:
         ]
         kill(first.pid)
         host.until(lambda: host.ended == {1: "it ended with signal 9"})
+
+
+def test_a_worker_ends_if_the_launcher_dies_while_it_is_forked() -> None:
+    """Also if both it and the process between were gone before the worker's first line: it has another parent then."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    begin = "import sys; from record_processor.worker.nursery import begin_worker; begin_worker(2, *map(int, sys.argv[1:]))"
+    worker = subprocess.Popen(
+        [sys.executable, "-c", begin, str(gone.pid), str(gone.pid)], stderr=subprocess.PIPE
+    )
+    try:
+        _, stderr = worker.communicate(timeout=30)
+    finally:
+        worker.kill()
+    assert (worker.returncode, stderr) == (1, b"")
 
 
 def test_a_nursery_that_is_stuck_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
