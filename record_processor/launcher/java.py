@@ -30,8 +30,8 @@ _HOW_TO_INSTALL: Final = (
 _FLAGS: Final = (
     "-XX:+ExitOnOutOfMemoryError",  # a daemon that is out of memory does not drag on: it is started again
     "-XX:-CreateCoredumpOnCrash",  # a core dump would hold items
-    "-XX:MinHeapFreeRatio=10",  # with the next: what a collection has freed is given back
-    "-XX:MaxHeapFreeRatio=20",
+    "-XX:MinHeapFreeRatio=30",  # with the next: what a collection has freed is given back. With less room
+    "-XX:MaxHeapFreeRatio=40",  # G1 collects so often that it doubles the heap, time and again
     "-Djava.util.concurrent.ForkJoinPool.common.parallelism=64",  # the adapter's calls block there
     "-Dfile.encoding=UTF-8",
     "-Dstdout.encoding=UTF-8",
