@@ -265,14 +265,15 @@ class Soak:
             lambda: self.written.oldest() >= self.written.parts - 5, PATIENCE_SECONDS, "the handling of all"
         )
         for _ in range(QUIETS):
-            if self._is_undisturbed():
+            if self._hold_quiet():
                 break
             self.say(f"  once more: {self._leases.disturbance}")
         else:
             self.fail(f"each of {QUIETS} quiets was disturbed")
         return self._footprints()
 
-    def _is_undisturbed(self) -> bool:
+    def _hold_quiet(self) -> bool:
+        """Hold it once; return False if it was disturbed, and so says nothing of the hosts."""
         self._is_writing = True
         self._settle()
         began, setups, repeats = time.monotonic(), self.setups, self.repeats
